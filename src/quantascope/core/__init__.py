@@ -1,0 +1,1 @@
+"""Floor 0: axes, units, randomness, errors, progress; imports nothing of the project."""

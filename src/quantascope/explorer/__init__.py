@@ -1,0 +1,1 @@
+"""Floor 4: web pages over a run, read only."""

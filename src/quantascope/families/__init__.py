@@ -1,0 +1,1 @@
+"""Floor 2: loss curves over sizes, steps and seeds."""

@@ -1,0 +1,1 @@
+"""Floor 1: laws as functions, fits and intervals."""

@@ -1,0 +1,1 @@
+"""Floor 2: corpora, language models, training, losses, selection."""

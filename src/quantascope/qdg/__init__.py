@@ -1,0 +1,1 @@
+"""Floor 2: quanta discovery from gradients, from gradients to ranked clusters."""

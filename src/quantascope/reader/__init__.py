@@ -1,0 +1,1 @@
+"""Floor 3: reads runs; Run, Cluster, Pred, report."""

@@ -1,0 +1,1 @@
+"""Floor 1: manifests, tables, arrays, the run folder."""

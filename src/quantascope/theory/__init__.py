@@ -1,0 +1,1 @@
+"""Floor 1: closed forms of scaling theories."""

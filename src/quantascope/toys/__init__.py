@@ -1,0 +1,1 @@
+"""Floor 2: worlds in which the quanta are known."""
