@@ -1,0 +1,143 @@
+"""Status and validation of a run folder: what stands, what is stale and why, what is damaged."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from quantascope.core.errors import QuantascopeError
+from quantascope.store.arrays import open_array
+from quantascope.store.digest import digest_file
+from quantascope.store.folder import RunFolder
+from quantascope.store.invariants import INVARIANTS
+from quantascope.store.manifest import MANIFEST, Manifest, data_files
+from quantascope.store.schema import KINDS
+from quantascope.store.tables import read_table
+
+__all__ = ["StageStatus", "stage_status", "validate_run"]
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """State of one stage.
+
+    `state` is ``done``, ``stale``, ``partial``, ``missing`` or ``damaged``; `why` says more.
+    """
+
+    kind: str
+    state: str
+    n_bytes: int
+    age_s: float | None
+    why: str
+
+
+def stage_status(run: RunFolder, kind: str, config: dict[str, Any] | None) -> StageStatus:
+    """Say how a stage stands against the config the run has now.
+
+    Parameters
+    ----------
+    run
+        The run.
+    kind
+        One of ``KINDS``.
+    config
+        The stage's config as the run's ``run.toml`` resolves it; None compares parents only.
+
+    Returns
+    -------
+    StageStatus
+        With the reason where the stage would be redone.
+    """
+    try:
+        manifest = run.manifest(kind)
+    except QuantascopeError as error:
+        return StageStatus(kind, "damaged", 0, None, str(error))
+    if manifest is None:
+        state = "partial" if run.in_work(kind) else "missing"
+        why = "stopped midway; run resumes it" if state == "partial" else ""
+        return StageStatus(kind, state, 0, None, why)
+    why = _why_stale(run, manifest, config)
+    age = time.time() - float(manifest.made.get("time", 0.0))
+    return StageStatus(kind, "stale" if why else "done", manifest.n_bytes, age, why)
+
+
+def validate_run(run: RunFolder) -> list[str]:
+    """Check every artefact of a run: hashes, axes, columns, invariants between stages.
+
+    Returns
+    -------
+    list[str]
+        One line for each damage, beginning with the file's path; empty when all is well.
+    """
+    damage: list[str] = []
+    sound: set[str] = set()
+    for kind, spec in KINDS.items():
+        if not run.stage(kind).exists():
+            continue
+        found = list(_stage_damage(run, kind))
+        if not found and all(parent in sound for parent in spec.parents):
+            found = _broken_invariants(run, kind)
+        if not found:
+            sound.add(kind)
+        damage += found
+    return damage
+
+
+def _why_stale(run: RunFolder, manifest: Manifest, config: dict[str, Any] | None) -> str:
+    if config is not None and config != manifest.config:
+        changed = sorted(
+            key
+            for key in config.keys() | manifest.config.keys()
+            if config.get(key) != manifest.config.get(key)
+        )
+        return "config changed: " + ", ".join(changed)
+    for parent, digest in manifest.parents.items():
+        now = run.manifest(parent)
+        if now is None:
+            return f"parent {parent} is missing"
+        if now.digest != digest:
+            return f"parent {parent} changed"
+        if why := _why_stale(run, now, None):
+            return f"parent {parent} is stale ({why})"
+    return ""
+
+
+def _stage_damage(run: RunFolder, kind: str) -> list[str]:
+    folder = run.stage(kind)
+    try:
+        manifest = run.manifest(kind)
+    except QuantascopeError as error:
+        return [str(error)]
+    if manifest is None:
+        return [f"{folder / MANIFEST}: missing; delete {folder} and run again"]
+    damage = []
+    present = {str(path.relative_to(folder)) for path in data_files(folder)}
+    for name in sorted(present - set(manifest.files)):
+        damage.append(f"{folder / name}: not listed in the manifest; delete it")
+    for name, entry in manifest.files.items():
+        if name not in present:
+            damage.append(f"{folder / name}: missing; redo with --overwrite {kind}")
+        elif digest_file(folder / name) != entry.sha256:
+            damage.append(f"{folder / name}: wrong hash; redo with --overwrite {kind}")
+    return damage or _unreadable(run, kind)
+
+
+def _unreadable(run: RunFolder, kind: str) -> list[str]:
+    damage = []
+    folder, spec = run.stage(kind), KINDS[kind]
+    try:
+        for name in spec.arrays:
+            open_array(folder, kind, name=name)
+        for name, table in spec.tables.items():
+            found = read_table(folder, name).column_names
+            if found != list(table.columns):
+                damage.append(f"{folder / name}: columns {found}, expected {list(table.columns)}")
+    except QuantascopeError as error:
+        damage.append(str(error))
+    return damage
+
+
+def _broken_invariants(run: RunFolder, kind: str) -> list[str]:
+    manifest = run.require(kind)
+    if _why_stale(run, manifest, None):
+        return []  # a stale artefact is sound in itself; its parents are no longer these
+    return [f"{run.stage(kind) / name}: {text}" for name, text in INVARIANTS[kind](run)]

@@ -1,0 +1,220 @@
+"""What each stage's folder holds: its files, their axes, columns and units; versioned.
+
+One literal table, read by writers (what to declare), readers (what to expect) and `validate`.
+A change that older readers would misread raises the major number.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["KINDS", "ArraySpec", "Kind", "TableSpec", "check_schema"]
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """An array: named axes, dtype, unit; `.npy` for token ids, Zarr for the rest."""
+
+    axes: tuple[str, ...]
+    dtype: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A Parquet table: its columns with their units; an empty unit is a plain name or flag."""
+
+    columns: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One artefact kind: schema version, parent kinds, arrays and tables by file name."""
+
+    version: str
+    parents: tuple[str, ...]
+    arrays: dict[str, ArraySpec]
+    tables: dict[str, TableSpec]
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "corpus": Kind(
+        version="1.0",
+        parents=(),
+        arrays={
+            "tokens.npy": ArraySpec(("token",), "int32", "vocabulary id"),
+            "offsets.npy": ArraySpec(("doc",), "int64", "token index"),
+        },
+        tables={
+            "docs.parquet": TableSpec(
+                {
+                    "doc": "index",
+                    "source": "",
+                    "domain": "",
+                    "source_offset": "character",
+                    "n_tokens": "token",
+                    "document_hash": "",
+                }
+            ),
+            "vocab.parquet": TableSpec({"id": "index", "bytes": "", "special": ""}),
+        },
+    ),
+    "losses": Kind(
+        version="1.0",
+        parents=("corpus",),
+        arrays={"losses.zarr": ArraySpec(("pred", "model"), "float32", "nat")},
+        tables={
+            "models.parquet": TableSpec(
+                {
+                    "model": "index",
+                    "name": "",
+                    "n_params": "non-embedding parameter",
+                    "n_params_total": "parameter",
+                    "step": "step",
+                    "n_tokens": "training token",
+                    "seed": "",
+                    "weights_sha256": "",
+                    "context_length": "token",
+                    "mean_loss_nats": "nat",
+                }
+            )
+        },
+    ),
+    "selection": Kind(
+        version="1.0",
+        parents=("corpus", "losses"),
+        arrays={},
+        tables={
+            "preds.parquet": TableSpec(
+                {"pred": "index", "doc": "index", "pos": "token", "loss_nats": "nat", "order": ""}
+            ),
+            "counts.parquet": TableSpec({"rule": "", "n_before": "pred", "n_after": "pred"}),
+        },
+    ),
+    "sketch": Kind(
+        version="1.0",
+        parents=("corpus", "selection"),
+        arrays={
+            "sketch.zarr": ArraySpec(("pred", "dim"), "float16", "unit vector"),
+            "norms.zarr": ArraySpec(("pred",), "float32", "nat per unit parameter"),
+        },
+        tables={},
+    ),
+    "graph": Kind(
+        version="1.0",
+        parents=("sketch",),
+        arrays={},
+        tables={
+            "edges.parquet": TableSpec({"row": "index", "column": "index", "similarity": "1"}),
+        },
+    ),
+    "clusters": Kind(
+        version="1.0",
+        parents=("selection", "sketch", "graph"),
+        arrays={},
+        tables={
+            "clusterings.parquet": TableSpec(
+                {
+                    "clustering": "",
+                    "method": "",
+                    "parameter": "resolution or number of clusters",
+                    "n_clusters": "cluster",
+                    "stability": "adjusted Rand index",
+                    "default": "",
+                }
+            ),
+            "members.parquet": TableSpec({"clustering": "", "pred": "index", "cluster": ""}),
+            "clusters.parquet": TableSpec(
+                {
+                    "clustering": "",
+                    "cluster": "",
+                    "rank": "rank",
+                    "size": "pred",
+                    "mean_similarity": "1",
+                    "null_similarity": "1",
+                    "coherent": "",
+                    "stability": "Jaccard index",
+                    "n_documents": "doc",
+                }
+            ),
+        },
+    ),
+    "ranks": Kind(
+        version="1.0",
+        parents=("clusters",),
+        arrays={},
+        tables={
+            "ranks.parquet": TableSpec(
+                {
+                    "clustering": "",
+                    "n_clusters": "cluster",
+                    "rank": "rank",
+                    "size": "pred",
+                    "frequency": "1",
+                }
+            ),
+            "envelope.parquet": TableSpec(
+                {"rank": "rank", "size": "pred", "n_clusters": "cluster"}
+            ),
+        },
+    ),
+    "fits": Kind(
+        version="1.0",
+        parents=("losses", "ranks"),
+        arrays={},
+        tables={
+            "fits.parquet": TableSpec(
+                {
+                    "name": "",
+                    "estimate": "1",
+                    "lo": "1",
+                    "hi": "1",
+                    "prefactor": "",
+                    "range_lo": "",
+                    "range_hi": "",
+                    "n_points": "",
+                    "method": "",
+                    "identified": "",
+                    "calibrated": "",
+                    "reason": "",
+                }
+            )
+        },
+    ),
+    "labels": Kind(
+        version="1.0",
+        parents=("corpus", "clusters"),
+        arrays={},
+        tables={
+            "labels.parquet": TableSpec(
+                {
+                    "cluster": "",
+                    "place": "rank",
+                    "feature": "",
+                    "token_ids": "vocabulary id",
+                    "count": "pred",
+                    "log_odds": "nat",
+                    "z": "1",
+                    "auc": "1",
+                }
+            )
+        },
+    ),
+}
+
+
+def check_schema(kind: str, version: str) -> None:
+    """Refuse an artefact kind or major version that this release does not read.
+
+    Raises
+    ------
+    ValueError
+        With what was found and what is readable; callers add the file's name.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r} is unknown; known are {sorted(KINDS)}")
+    readable = KINDS[kind].version
+    if version.partition(".")[0] != readable.partition(".")[0]:
+        raise ValueError(
+            f"schema {version} of {kind} is not readable here (this release reads {readable}); "
+            "use a matching release or redo the stage"
+        )
