@@ -1,0 +1,117 @@
+"""Cleaning: HTML to text with its white space kept, and markup without its page frame."""
+
+import re
+from html.parser import HTMLParser
+from typing import Final
+
+__all__ = ["html_to_text", "markup_body"]
+
+_BLOCKS: Final = frozenset(
+    "address article blockquote dd div dl dt fieldset figure form h1 h2 h3 h4 h5 h6 hr li main ol p"
+    " pre section table tr ul".split()
+)
+_PARAGRAPHS: Final = frozenset("blockquote dl h1 h2 h3 h4 h5 h6 ol p pre table ul".split())
+_HIDDEN: Final = frozenset("button footer head header nav script select style svg template".split())
+_HIDDEN_CLASSES: Final = frozenset(
+    "footer headerlink line-numbers navfooter navheader navmenu nosearch related sidebar"
+    " sphinxsidebar src-line-numbers top toc buttons".split()
+)
+_VOID: Final = frozenset(
+    "area base br col embed hr img input link meta param source track wbr".split()
+)
+_FRAME: Final = re.compile(
+    r"<(script|style|head|nav|header|footer|svg|form|noscript)\b.*?</\1\s*>|<!--.*?-->|<!DOCTYPE[^>]*>"
+    r"|<\?xml[^>]*>|<div class=\"nav(?:header|footer)\">.*?</div>",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+def html_to_text(html: str) -> str:
+    """Reduce a page to its text: paragraphs, list items, and preformatted lines stay apart.
+
+    Parameters
+    ----------
+    html
+        A page or a part of one; broken markup is read as browsers would.
+
+    Returns
+    -------
+    str
+        Text without navigation, scripts and styles; white space inside ``pre`` is untouched.
+
+    Examples
+    --------
+    >>> html_to_text("<h1>A</h1><p>b  c</p><pre>x\\n  y</pre><ul><li>d</li></ul>")
+    'A\\n\\nb c\\n\\nx\\n  y\\n\\n- d\\n'
+    """
+    reader = _TextReader()
+    reader.feed(html)
+    reader.close()
+    return reader.text()
+
+
+def markup_body(html: str) -> str:
+    """Keep a page's markup but not its frame: no head, scripts, styles, comments, navigation.
+
+    Examples
+    --------
+    >>> markup_body("<html><head><title>t</title></head><body><p>a</p></body></html>")
+    '<html><body><p>a</p></body></html>'
+    """
+    return _FRAME.sub("", html).strip()
+
+
+class _TextReader(HTMLParser):
+    """Collects text; one open hidden element at a time silences everything inside it."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._parts: list[str] = []
+        self._hidden, self._depth, self._pre = "", 0, 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._hidden:
+            self._depth += tag == self._hidden
+            return
+        classes = set((dict(attrs).get("class") or "").split())
+        if tag not in _VOID and (tag in _HIDDEN or classes & _HIDDEN_CLASSES):
+            self._hidden, self._depth = tag, 1
+            return
+        self._break(tag)
+        self._pre += tag == "pre"
+        if tag == "li":
+            self._parts.append("- ")
+        elif tag == "br":
+            self._parts.append("\n")
+        elif tag in ("td", "th"):
+            self._parts.append(" ")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._hidden:
+            self._depth -= tag == self._hidden
+            if not self._depth:
+                self._hidden = ""
+            return
+        self._pre = max(0, self._pre - (tag == "pre"))
+        self._break(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self._hidden:
+            return
+        if self._pre:
+            self._parts.append(data)
+            return
+        data = re.sub(r"\s+", " ", data)
+        ends_blank = not self._parts or self._parts[-1][-1:] in ("", " ", "\n")
+        self._parts.append(data.lstrip() if ends_blank else data)
+
+    def _break(self, tag: str) -> None:
+        if tag in _BLOCKS:
+            self._parts.append("\n\n" if tag in _PARAGRAPHS else "\n")
+
+    def text(self) -> str:
+        """Join what was collected; blank lines are at most two in a row, line ends are bare."""
+        text = "".join(self._parts).replace("\r\n", "\n")
+        text = re.sub(r"[ \t]+\n", "\n", text)
+        text = re.sub(r"(?m)^- \n+", "- ", text)
+        return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n" if text.strip() else ""
