@@ -1,0 +1,77 @@
+"""The command line's entry: threads, commands, and one line for every error.
+
+Exit codes: 0 done, 1 data (damaged artefact, unusable input), 2 usage (bad argument or config),
+130 stopped by Ctrl-C.
+"""
+
+import os
+import sys
+from typing import Final
+
+# One thread a process: two threads on a busy machine are slower than one, and sums then come out
+# the same every time. Libraries read these when they are first imported, hence before all else.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("KMP_BLOCKTIME", "0")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import click  # noqa: E402  (after the thread settings)
+import typer  # noqa: E402
+
+from quantascope.cli import inspect, run, suite  # noqa: E402
+from quantascope.core.errors import QuantascopeError  # noqa: E402
+
+__all__ = ["app", "main"]
+
+_EXIT_DATA: Final = 1
+_EXIT_USAGE: Final = 2
+_EXIT_INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    name="quantascope",
+    help="Show what a neural network has learned, skill by skill.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+run.register(app)
+inspect.register(app)
+suite.register(app)
+
+
+@app.callback()
+def _options(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
+    del debug  # read from the arguments by main, so that it works for usage errors too
+
+
+def main() -> None:
+    """Run the command line; every error is one line on stderr and an exit code."""
+    debug = "--debug" in sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        code = app(args=arguments, prog_name="quantascope", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        print("stopped; the same command resumes where it was", file=sys.stderr)
+        code = _EXIT_INTERRUPTED
+    except click.ClickException as error:
+        code = _fail(error.format_message() + " (see --help)", _EXIT_USAGE)
+    except (QuantascopeError, OSError, MemoryError) as error:
+        if debug:
+            raise
+        code = _fail(str(error) or "out of memory", _EXIT_DATA)
+    except ValueError as error:
+        if debug:
+            raise
+        code = _fail(str(error), _EXIT_USAGE)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    print(f"error: {line}", file=sys.stderr)
+    return code

@@ -1,0 +1,214 @@
+"""Commands that make artefacts: demo, run, and each stage alone."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from quantascope.pipeline.config import RunConfig
+    from quantascope.store.manifest import Manifest
+
+__all__ = ["register"]
+
+_DEMO_PREDICTIONS: Final = 4000
+
+Dir = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Change one value of the config."),
+]
+Workers = Annotated[
+    int, typer.Option("--workers", min=0, help="Processes side by side; 0 takes one a core.")
+]
+
+_STAGES: Final = {
+    "corpus": "Read text, cut it into documents of tokens.",
+    "losses": "Compute one loss for each prediction and model.",
+    "selection": "Choose the predictions whose gradients are taken.",
+    "sketch": "Take their gradients and press each into a sketch.",
+    "graph": "Find each prediction's neighbours by angular similarity.",
+    "clusters": "Cluster the graph: Leiden over resolutions, and the paper's spectral family.",
+    "ranks": "Count cluster sizes by rank, and their envelope.",
+    "fits": "Fit exponents with intervals.",
+    "labels": "Say from counts what each cluster has in common.",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    app.command()(demo)
+    app.command()(run)
+    for kind, text in _STAGES.items():
+        app.command(kind, help=text)(_stage_command(kind))
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--dir", help="Run folder.")] = Path("runs/demo"),
+    train: Annotated[
+        bool, typer.Option("--train", help="Train a reduced suite on the spot first.")
+    ] = False,
+    workers: Workers = 0,
+) -> None:
+    """See what a family of small language models has learned from real text."""
+    from quantascope.pipeline.config import RunConfig
+
+    config = RunConfig()
+    if train:
+        suite = folder / "suite"
+        _train_quick(suite, _processes(workers))
+        config = replace(config, models=replace(config.models, suite=str(suite)))
+    selection = replace(config.selection, n=_DEMO_PREDICTIONS)
+    _run_all(folder, replace(config, selection=selection), workers=workers)
+
+
+def run(
+    folder: Dir,
+    suite: Annotated[
+        str | None, typer.Option(help="Suite by name, or a folder made by suite train.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Hub id (@REVISION), local folder or .gguf; repeat for a family."),
+    ] = None,
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(help="File, folder, hf:ID, or sampler, local, debian; repeatable."),
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column of the text in .parquet and .jsonl.")
+    ] = None,
+    n_tokens: Annotated[
+        int | None, typer.Option(min=2, help="Stop reading text after this many tokens.")
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", min=1, help="Predictions to select.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A run.toml to start from.")] = None,
+    set_: Set = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print plan, memory and time; do nothing.")
+    ] = False,
+    overwrite: Annotated[
+        list[str] | None, typer.Option(metavar="STAGE", help="Redo this stage; repeatable.")
+    ] = None,
+    workers: Workers = 0,
+) -> None:
+    """Discover what models have learned from text; resumes where an earlier run stopped."""
+    from quantascope.pipeline.config import set_values
+
+    resolved = _start_config(folder, config)
+    if suite is not None and model:
+        raise ValueError("--suite and --model: give one of the two")
+    if suite is not None:
+        resolved = replace(resolved, models=replace(resolved.models, suite=suite, model=()))
+    if model:
+        resolved = replace(resolved, models=replace(resolved.models, model=tuple(model)))
+    text = {
+        key: value
+        for key, value in (
+            ("source", tuple(corpus) if corpus else None),
+            ("text_column", text_column),
+            ("n_tokens", n_tokens),
+        )
+        if value is not None
+    }
+    resolved = replace(resolved, corpus=replace(resolved.corpus, **text))  # type: ignore[arg-type]
+    if n is not None:
+        resolved = replace(resolved, selection=replace(resolved.selection, n=n))
+    resolved = set_values(resolved, set_ or [])
+    if dry_run:
+        _print_plan(folder, resolved, overwrite or [])
+        return
+    _run_all(folder, resolved, workers=workers, overwrite=overwrite or [])
+
+
+def _run_all(
+    folder: Path, config: "RunConfig", *, workers: int, overwrite: list[str] | None = None
+) -> None:
+    from quantascope.pipeline.runner import run_stages
+    from quantascope.reader.report import write_report
+    from quantascope.store.folder import RunFolder
+
+    _check_stages(overwrite or [])
+    run_stages(
+        RunFolder(folder),
+        config,
+        overwrite=overwrite or [],
+        workers=_processes(workers),
+        on_stage=_announce,
+    )
+    print(write_report(folder))
+
+
+def _stage_command(kind: str):  # noqa: ANN202  (typer reads the inner signature)
+    def command(
+        folder: Dir,
+        set_: Set = None,
+        overwrite: Annotated[
+            bool, typer.Option("--overwrite", help="Redo the stage even where it stands.")
+        ] = False,
+        workers: Workers = 0,
+    ) -> None:
+        from quantascope.pipeline.config import set_values
+        from quantascope.pipeline.runner import run_stages
+        from quantascope.store.folder import RunFolder
+
+        config = set_values(_start_config(folder, None), set_ or [])
+        manifest = run_stages(
+            RunFolder(folder),
+            config,
+            kinds=[kind],
+            overwrite=[kind] if overwrite else [],
+            workers=_processes(workers),
+            on_stage=_announce,
+        )[0]
+        for name, value in manifest.facts.items():
+            print(f"{name}: {value}")
+        print(folder / kind)
+
+    return command
+
+
+def _start_config(folder: Path, path: Path | None) -> "RunConfig":
+    """Take --config, else the run's own config, else defaults."""
+    from quantascope.pipeline.config import RunConfig, load_config
+    from quantascope.store.folder import RunFolder
+
+    own = RunFolder(folder).config_path
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; give a folder for the run")
+    if path is not None:
+        return load_config(path)
+    return load_config(own) if own.is_file() else RunConfig()
+
+
+def _print_plan(folder: Path, config: "RunConfig", overwrite: list[str]) -> None:
+    from quantascope.pipeline.estimate import describe_plan
+    from quantascope.store.folder import RunFolder
+
+    _check_stages(overwrite)
+    print(describe_plan(RunFolder(folder), config, overwrite=overwrite))
+
+
+def _check_stages(names: list[str]) -> None:
+    for name in names:
+        if name not in _STAGES:
+            raise ValueError(f"--overwrite {name}: unknown stage; allowed are {', '.join(_STAGES)}")
+
+
+def _processes(workers: int) -> int:
+    return workers or os.cpu_count() or 1
+
+
+def _announce(kind: str, manifest: "Manifest | None") -> None:
+    if manifest is None:
+        print(f"{kind} ...", file=sys.stderr, flush=True)
+
+
+def _train_quick(out: Path, workers: int) -> None:
+    from quantascope.lm.training import train_named_suite
+
+    if not (out / "suite.json").is_file():
+        train_named_suite("demo-quick", out=out, workers=workers)

@@ -1,0 +1,148 @@
+"""The sketch stage: gradients of the selected predictions, shard by shard, in selection order."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantascope.pipeline.context import CorpusArrays, StageContext
+from quantascope.pipeline.executor import run_shards
+from quantascope.pipeline.text import load_cached
+from quantascope.qdg.config import SketchConfig
+from quantascope.store.arrays import create_array, write_array
+from quantascope.store.tables import read_table
+
+__all__ = ["make_sketch"]
+
+_CHUNK_ROWS: Final = 4096  # 32 MB of half-precision sketches in hand while shards are put in order
+
+
+@dataclass(frozen=True)
+class SketchShard:
+    """Some documents with their targets under one model."""
+
+    source: Any
+    config: SketchConfig
+    sequences: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
+    n_preds: int
+    place: int
+
+    def name(self, part: str) -> str:
+        """Name of the shard's file for ``sketch`` or ``norms``."""
+        return f"{part}-{self.place:05d}"
+
+
+def make_sketch(context: StageContext) -> dict[str, Any]:
+    """Take the gradient of every selected prediction and press it into a sketch."""
+    from quantascope.lm.loading import resolve_models
+
+    selection = context.run.require("selection")
+    config = context.config.sketch
+    name = config.model or str(selection.facts["model"])
+    sources = {source.name: source for source in resolve_models(context.config.models)}
+    if name not in sources:
+        raise ValueError(
+            f"sketch.model: {name!r} is not a model of this run; it has {list(sources)}"
+        )
+    preds = read_table(context.run.stage("selection"), "preds.parquet")
+    pred, doc = preds.column("pred").to_numpy(), preds.column("doc").to_numpy()
+    by_doc = np.lexsort((pred, doc))
+    corpus = CorpusArrays.of(context.run)
+    work = _shards(corpus, sources[name], config, pred=pred[by_doc], doc=doc[by_doc])
+    _compute(context, work)
+    _assemble(context, work, by_doc=by_doc)
+    return {"model": name, "n_preds": len(pred), "dim": config.dim, **_dimension(work[0])}
+
+
+def _shards(
+    corpus: CorpusArrays,
+    source: Any,
+    config: SketchConfig,
+    *,
+    pred: NDArray[np.int64],
+    doc: NDArray[np.int64],
+) -> list[SketchShard]:
+    """Cut rising predictions into shards of whole documents."""
+    starts = np.flatnonzero(np.r_[True, doc[1:] != doc[:-1]])
+    bounds = np.r_[starts, len(pred)]
+    work, sequences, n_preds = [], [], 0
+    for lo, hi in zip(bounds[:-1], bounds[1:], strict=True):
+        sequences.append(_sequence(corpus, source, doc=int(doc[lo]), pred=pred[lo:hi]))
+        n_preds += int(hi - lo)
+        if n_preds >= config.shard_preds or hi == len(pred):
+            work.append(SketchShard(source, config, tuple(sequences), n_preds, len(work)))
+            sequences, n_preds = [], 0
+    return work
+
+
+def _sequence(
+    corpus: CorpusArrays, source: Any, *, doc: int, pred: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give a document's input ids and its targets' positions in them."""
+    start, stop = int(corpus.offsets[doc]), int(corpus.offsets[doc + 1])
+    input_ids = np.asarray(corpus.tokens[start:stop], dtype=np.int64)
+    if source.bos_id is None:
+        return input_ids, pred - start
+    return np.r_[np.int64(source.bos_id), input_ids], pred - start + 1
+
+
+def _compute(context: StageContext, work: list[SketchShard]) -> None:
+    shards = context.workspace.shards
+    todo = [shard for shard in work if not shards.has(shard.name("norms"))]
+    total = sum(shard.n_preds for shard in work)
+    with context.track("sketch", total, unit="predictions") as advance:
+        advance(total - sum(shard.n_preds for shard in todo))
+
+        def keep(shard: SketchShard, result: tuple[NDArray[Any], NDArray[Any]]) -> None:
+            shards.save(shard.name("sketch"), result[0])
+            shards.save(shard.name("norms"), result[1])  # last: its presence means both are there
+            advance(shard.n_preds)
+
+        run_shards(_sketch, todo, workers=context.processes("sketch"), on_done=keep)
+
+
+def _assemble(context: StageContext, work: list[SketchShard], *, by_doc: NDArray[np.int64]) -> None:
+    """Put rows, computed in document order, into the order of the selection."""
+    folder, shards = context.workspace.path, context.workspace.shards
+    n = len(by_doc)
+    first = np.cumsum([0] + [shard.n_preds for shard in work])
+    row_of = np.empty(n, dtype=np.int64)
+    row_of[by_doc] = np.arange(n)
+    norms = np.concatenate([shards.load(shard.name("norms")) for shard in work])
+    write_array(folder, "sketch", name="norms.zarr", values=norms[row_of])
+    dim = shards.load(work[0].name("sketch")).shape[1]
+    array = create_array(
+        folder, "sketch", name="sketch.zarr", shape=(n, dim), chunk_rows=_CHUNK_ROWS
+    )
+    pieces = [shards.map(shard.name("sketch")) for shard in work]
+    for lo in range(0, n, _CHUNK_ROWS):
+        rows = row_of[lo : lo + _CHUNK_ROWS]
+        shard_of = np.searchsorted(first, rows, side="right") - 1
+        block = np.empty((len(rows), dim), dtype=np.float16)
+        for s in np.unique(shard_of):
+            mine = shard_of == s
+            block[mine] = pieces[s][rows[mine] - first[s]]
+        array[lo : lo + len(rows)] = block
+
+
+def _sketch(shard: SketchShard) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+    """Sketch one shard in a worker."""
+    from quantascope.qdg.engines import sketch_predictions
+
+    config = shard.config
+    module, _ = load_cached(shard.source, config.device, config.dtype)
+    sketch, norms = sketch_predictions(module, shard.sequences, config=config)
+    return sketch, norms
+
+
+def _dimension(shard: SketchShard) -> dict[str, Any]:
+    """Say how many gradient components were sketched; recorded with the parameter flags."""
+    from quantascope.qdg.parameters import choose_parameters
+
+    config = shard.config
+    module, _ = load_cached(shard.source, config.device, config.dtype)
+    choice = choose_parameters(
+        module, biases=config.biases, norms=config.norms, embeddings=config.embeddings
+    )
+    return {"n_components": choice.n_components}

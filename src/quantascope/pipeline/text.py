@@ -1,0 +1,239 @@
+"""The stages from text to selected predictions: corpus, losses, selection."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from quantascope.lm.config import LossesConfig
+from quantascope.lm.selection import select_predictions
+from quantascope.pipeline.context import CorpusArrays, StageContext
+from quantascope.pipeline.executor import run_shards
+from quantascope.store.arrays import create_array, open_array, write_npy
+from quantascope.store.folder import RunFolder
+from quantascope.store.tables import read_table, write_table
+
+__all__ = ["load_cached", "make_corpus", "make_losses", "make_selection", "model_column"]
+
+_MAX_LENGTH: Final = 1024  # the paper's cut, arXiv:2303.13506 section 5
+
+
+def make_corpus(context: StageContext) -> dict[str, Any]:
+    """Read the sources, encode them, write tokens, offsets, documents and vocabulary."""
+    from quantascope.lm.corpus import build_corpus
+    from quantascope.lm.loading import load_tokenizer, resolve_models
+    from quantascope.lm.sources import open_sources
+
+    config = context.config.corpus
+    sources = resolve_models(context.config.models)
+    tokenizer = load_tokenizer(sources[0])
+    rejects: Counter[str] = Counter()
+    documents = open_sources(config, rejects=rejects)
+    max_length = min([s.context_length - (s.bos_id is not None) for s in sources] + [_MAX_LENGTH])
+    if config.max_length is not None:
+        max_length = min(max_length, config.max_length)
+    with context.track("corpus", config.n_tokens or 0, unit="tokens") as advance:
+        corpus = build_corpus(
+            documents,
+            tokenizer,
+            config=config,
+            max_length=max_length,
+            rejects=rejects,
+            advance=advance,
+        )
+    folder = context.workspace.path
+    write_npy(folder, "corpus", name="tokens.npy", values=corpus.tokens)
+    write_npy(folder, "corpus", name="offsets.npy", values=corpus.offsets)
+    write_table(folder, "corpus", name="docs.parquet", table=corpus.docs)
+    write_table(folder, "corpus", name="vocab.parquet", table=corpus.vocab)
+    return {
+        "n_tokens": len(corpus.tokens),
+        "n_documents": len(corpus.offsets) - 1,
+        "n_predictions": len(corpus.tokens) - len(corpus.offsets) + 1,
+        "max_length": max_length,
+        "bos_id": sources[0].bos_id,
+        "rejects": dict(sorted(rejects.items())),
+    }
+
+
+def make_losses(context: StageContext) -> dict[str, Any]:
+    """Compute one loss for each prediction and model, shard by shard."""
+    from quantascope.lm.loading import resolve_models
+    from quantascope.lm.losses import shard_documents
+
+    corpus = CorpusArrays.of(context.run)
+    sources = resolve_models(context.config.models)
+    cards = _cards(context, sources)
+    bounds = shard_documents(corpus.offsets, shard_tokens=context.config.losses.shard_tokens)
+    largest_first = sorted(range(len(sources)), key=lambda j: -cards[j]["n_params"])
+    work = [
+        LossShard(sources[j], context.config.losses, *corpus.slice(lo, hi), corpus.max_length, j, s)
+        for j in largest_first
+        for s, (lo, hi) in enumerate(bounds)
+    ]
+    _compute_shards(context, work)
+    return _assemble_losses(context, corpus, cards=cards, work=work)
+
+
+def make_selection(context: StageContext) -> dict[str, Any]:
+    """Choose the predictions whose gradients are taken."""
+    corpus, config = CorpusArrays.of(context.run), context.config.selection
+    column, name = model_column(context.run, config.model)
+    losses = open_array(context.run.stage("losses"), "losses", name="losses.zarr")[:, column]
+    chosen = select_predictions(np.asarray(losses), corpus.tokens, corpus.offsets, config=config)
+    preds = pa.table(
+        {
+            "pred": chosen.pred,
+            "doc": chosen.doc,
+            "pos": chosen.pos,
+            "loss_nats": chosen.loss_nats,
+            "order": chosen.order,
+        }
+    )
+    counts = pa.Table.from_pylist([asdict(count) for count in chosen.counts])
+    write_table(context.workspace.path, "selection", name="preds.parquet", table=preds)
+    write_table(context.workspace.path, "selection", name="counts.parquet", table=counts)
+    return {
+        "model": name,
+        "n_preds": len(chosen.pred),
+        "n_wanted": config.n,
+        "threshold_nats": chosen.threshold_nats,
+        "threshold_raised": chosen.raised,
+    }
+
+
+def model_column(run: RunFolder, name: str) -> tuple[int, str]:
+    """Find a model of the run by name; an empty name means the largest, at its last step.
+
+    Raises
+    ------
+    ValueError
+        If the run has no model of that name.
+    """
+    rows = read_table(run.stage("losses"), "models.parquet").to_pylist()
+    if not name:
+        best = max(rows, key=lambda row: (row["n_params"], row["step"] or 0, -row["model"]))
+        return int(best["model"]), str(best["name"])
+    for row in rows:
+        if row["name"] == name:
+            return int(row["model"]), name
+    names = ", ".join(row["name"] for row in rows)
+    raise ValueError(f"selection.model: {name!r} is not a model of this run; it has {names}")
+
+
+@dataclass(frozen=True)
+class LossShard:
+    """Some documents under one model."""
+
+    source: Any
+    config: LossesConfig
+    tokens: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    max_length: int
+    column: int
+    place: int
+
+    @property
+    def name(self) -> str:
+        """Name of the shard's file."""
+        return f"losses-{self.column:03d}-{self.place:05d}"
+
+
+def _cards(context: StageContext, sources: list[Any]) -> list[dict[str, Any]]:
+    """Describe every model before any loss is computed, so that equal weights stop early."""
+    from quantascope.lm.loading import check_distinct
+
+    shards = context.workspace.shards
+    names = {source.name: f"card-{j:03d}" for j, source in enumerate(sources)}
+    todo = [source for source in sources if not shards.has(names[source.name])]
+    with context.track("models", len(sources), unit="models") as advance:
+        advance(len(sources) - len(todo))
+
+        def keep(source: Any, card: dict[str, Any]) -> None:
+            text = json.dumps(card, sort_keys=True).encode()
+            shards.save(names[source.name], np.frombuffer(text, dtype=np.uint8))
+            advance(1)
+
+        run_shards(_describe, todo, workers=context.processes("losses"), on_done=keep)
+    cards = [json.loads(shards.load(names[source.name]).tobytes()) for source in sources]
+    check_distinct(cards)
+    return cards
+
+
+def _compute_shards(context: StageContext, work: list[LossShard]) -> None:
+    shards = context.workspace.shards
+    todo = [shard for shard in work if not shards.has(shard.name)]
+    total = sum(len(shard.tokens) for shard in work)
+    with context.track("losses", total, unit="tokens") as advance:
+        advance(total - sum(len(shard.tokens) for shard in todo))
+
+        def keep(shard: LossShard, losses: NDArray[np.float32]) -> None:
+            shards.save(shard.name, losses)
+            advance(len(losses))
+
+        run_shards(_losses, todo, workers=context.processes("losses"), on_done=keep)
+
+
+def _assemble_losses(
+    context: StageContext,
+    corpus: CorpusArrays,
+    *,
+    cards: list[dict[str, Any]],
+    work: list[LossShard],
+) -> dict[str, Any]:
+    folder, shards = context.workspace.path, context.workspace.shards
+    shape = (len(corpus.tokens), len(cards))
+    array = create_array(folder, "losses", name="losses.zarr", shape=shape)
+    means = []
+    for j in range(len(cards)):
+        mine = sorted((s for s in work if s.column == j), key=lambda s: s.place)
+        column = np.concatenate([shards.load(shard.name) for shard in mine])
+        array[:, j] = column
+        means.append(float(np.nanmean(column, dtype=np.float64)))
+    rows = [
+        {"model": j, **card, "mean_loss_nats": mean}
+        for j, (card, mean) in enumerate(zip(cards, means, strict=True))
+    ]
+    write_table(folder, "losses", name="models.parquet", table=pa.Table.from_pylist(rows))
+    return {
+        "n_models": len(cards),
+        "n_predictions": int(len(corpus.tokens) - len(corpus.offsets) + 1),
+    }
+
+
+def _describe(source: Any) -> dict[str, Any]:
+    """Load a model in a worker and describe it."""
+    return asdict(load_cached(source, "cpu", "float32")[1])
+
+
+def _losses(shard: LossShard) -> NDArray[np.float32]:
+    """Compute the losses of one shard in a worker."""
+    from quantascope.lm.losses import document_losses
+
+    config = shard.config
+    module, card = load_cached(shard.source, config.device, config.dtype)
+    losses: NDArray[np.float32] = document_losses(
+        module,
+        shard.tokens,
+        shard.offsets,
+        max_length=shard.max_length,
+        bos_id=shard.source.bos_id,
+        dtype=config.dtype,
+        batch_tokens=config.batch_tokens,
+        device=config.device,
+        name=card.name,
+    )
+    return losses
+
+
+@lru_cache(maxsize=1)
+def load_cached(source: Any, device: str, dtype: str) -> tuple[Any, Any]:
+    """Load a model, keeping the last one: shards of one model come one after the other."""
+    from quantascope.lm.loading import load_model
+
+    return load_model(source, device=device, dtype=dtype)

@@ -1,0 +1,99 @@
+"""The one renderer of corpus text: escaped, white space visible, the target boxed.
+
+Text from corpora is hostile: nothing here passes through unescaped, control and direction
+characters are shown by their code, and every piece is bounded.
+"""
+
+import codecs
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+
+from markupsafe import Markup, escape
+
+__all__ = ["decode_tokens", "render_context", "render_text", "visible"]
+
+_SHOWN: Final = {"\n": "⏎\n", "\t": "→", " ": "·", "\r": "␍"}
+_HIDDEN_CATEGORIES: Final = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
+_MAX_CHARS: Final = 2000
+_MAX_COMBINING: Final = 4  # marks stacked on one letter would grow over the lines above
+
+
+def visible(text: str, *, max_chars: int = _MAX_CHARS) -> str:
+    """Make white space and control characters visible.
+
+    Parameters
+    ----------
+    text
+        Any text.
+    max_chars
+        Longest output before an ellipsis [character].
+
+    Returns
+    -------
+    str
+        Spaces as ``·``, line ends as ``⏎`` and a break, tabs as ``→``; control, format and
+        direction characters as ``⟨U+202E⟩``. Not escaped.
+    """
+    shown: list[str] = []
+    combining = 0
+    for character in text[:max_chars]:
+        combining = combining + 1 if unicodedata.combining(character) else 0
+        if combining > _MAX_COMBINING:
+            continue
+        shown.append(_SHOWN.get(character) or _named(character))
+    return "".join(shown) + ("…" if len(text) > max_chars else "")
+
+
+def decode_tokens(pieces: Sequence[bytes]) -> list[str]:
+    """Decode tokens to text, one string a token.
+
+    A character whose bytes are spread over tokens appears at the token that completes it; bytes
+    that are no UTF-8 become the replacement character.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    texts = [decoder.decode(piece) for piece in pieces]
+    rest = decoder.decode(b"", final=True)
+    return [*texts[:-1], texts[-1] + rest] if texts else []
+
+
+def render_text(text: str, *, max_chars: int = 120) -> Markup:
+    """Render a short text on one line, escaped, white space visible."""
+    return escape(visible(text, max_chars=max_chars).replace("\n", ""))
+
+
+def render_context(
+    pieces: Sequence[bytes], target: int, *, max_chars: int = 400
+) -> Markup:
+    """Render the tokens around a prediction, the target boxed.
+
+    Parameters
+    ----------
+    pieces
+        Bytes of each token.
+    target
+        Index of the predicted token.
+    max_chars
+        Characters kept before and after the target.
+
+    Returns
+    -------
+    Markup
+        Safe HTML: text, and one ``<mark>`` around the target.
+    """
+    texts = decode_tokens(pieces)
+    before = "".join(texts[:target])
+    after = "".join(texts[target + 1 :])
+    cut = "…" if len(before) > max_chars else ""
+    return Markup("{}{}<mark>{}</mark>{}").format(
+        cut,
+        visible(before[-max_chars:] if max_chars else ""),
+        visible(texts[target]) or "⟨part of a character⟩",
+        visible(after, max_chars=max_chars),
+    )
+
+
+def _named(character: str) -> str:
+    if unicodedata.category(character) in _HIDDEN_CATEGORIES:
+        return f"⟨U+{ord(character):04X}⟩"
+    return character
