@@ -1,7 +1,19 @@
 """Quantascope shows what a neural network has learned, skill by skill."""
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
-__all__ = ["__version__"]
+__all__ = ["__version__", "discover", "load"]
 
 __version__ = version("quantascope")
+
+# imported when first used, so that `import quantascope` needs neither tables nor torch
+_LAZY = {"load": "quantascope.reader.run", "discover": "quantascope.qdg.discover"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'quantascope' has no attribute {name!r}")

@@ -72,7 +72,10 @@ def plot_loss_scaling(models: pd.DataFrame, *, fit: pd.Series | None, ax: Axes) 
 
 
 def plot_loss_distribution(
-    edges: NDArray[np.float64], densities: Sequence[NDArray[np.float64]], *, names: Sequence[str],
+    edges: NDArray[np.float64],
+    densities: Sequence[NDArray[np.float64]],
+    *,
+    names: Sequence[str],
     ax: Axes,
 ) -> Axes:
     """Draw the distribution of losses over predictions, one curve a model.

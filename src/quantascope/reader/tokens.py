@@ -62,9 +62,7 @@ def render_text(text: str, *, max_chars: int = 120) -> Markup:
     return escape(visible(text, max_chars=max_chars).replace("\n", ""))
 
 
-def render_context(
-    pieces: Sequence[bytes], target: int, *, max_chars: int = 400
-) -> Markup:
+def render_context(pieces: Sequence[bytes], target: int, *, max_chars: int = 400) -> Markup:
     """Render the tokens around a prediction, the target boxed.
 
     Parameters

@@ -1,0 +1,122 @@
+"""What may and may not be concluded from a run, assembled from the run's own flags."""
+
+import pandas as pd
+
+from quantascope.reader.run import Run
+
+__all__ = ["conclusions"]
+
+_STABLE = 0.7  # adjusted Rand index above which a clustering is called stable across its reruns
+_SEEN_SHARE = 0.01  # share of long lines above which a text counts as partly seen
+
+
+def conclusions(run: Run) -> list[str]:
+    """Say in sentences what the run supports.
+
+    Parameters
+    ----------
+    run
+        A run whose stages have all finished.
+
+    Returns
+    -------
+    list[str]
+        Plain sentences; first what holds, then what does not.
+    """
+    return [
+        _held_out(run),
+        _selection(run),
+        _scaling(run),
+        _clustering(run),
+        _coherence(run),
+        _slope(run),
+        "Clusters are groups of predictions with similar gradients. They are called clusters, not "
+        "quanta: agreement with known quanta has not been shown on this text, and clusters that "
+        "share a next token may reflect that token alone.",
+    ]
+
+
+def _held_out(run: Run) -> str:
+    seen = run.facts("corpus").get("seen")
+    if not seen:
+        return "It is not known whether the models saw this text in training; low losses may be memory."
+    share = float(seen["share_of_lines_seen"])
+    if seen["n_seen_documents"] == 0 and share < _SEEN_SHARE:
+        return (
+            f"The text was held out of training: none of {seen['n_documents']:,} documents is among "
+            f"the training documents, and {share:.2%} of their long lines occur there."
+        )
+    return (
+        f"Part of this text was seen in training: {seen['n_seen_documents']:,} of "
+        f"{seen['n_documents']:,} documents, {share:.1%} of their long lines. Losses are too low "
+        "by an unknown amount, and clusters may show memory rather than skill."
+    )
+
+
+def _selection(run: Run) -> str:
+    facts = run.facts("selection")
+    text = (
+        f"{facts['n_preds']:,} predictions with a loss below {facts['threshold_nats']:.3g} nat "
+        f"under {facts['model']} were selected."
+    )
+    if facts["threshold_raised"]:
+        text += (
+            " Too few were below the wanted threshold, so it was raised: some of these predictions "
+            "are only partly learned."
+        )
+    if facts["n_preds"] < facts["n_wanted"]:
+        text += f" {facts['n_wanted']:,} were wanted; more text would give more."
+    return text
+
+
+def _scaling(run: Run) -> str:
+    if "alpha_N" not in run.fits.index:
+        return "With one size of model there is no scaling exponent."
+    fit = run.fits.loc["alpha_N"]
+    if not fit["identified"]:
+        return f"No scaling exponent is given: {fit['reason']}."
+    return (
+        f"Over {fit['n_points']} sizes the mean loss falls with exponent {fit['estimate']:.3f} "
+        f"[{fit['lo']:.3f}, {fit['hi']:.3f}] ({fit['method']}). Each size is one trained model a "
+        "seed, so the interval holds the scatter about a pure power law, not that of a law with a "
+        "floor."
+    )
+
+
+def _clustering(run: Run) -> str:
+    row = run.clusterings.set_index("clustering").loc[run.default_clustering]
+    stability = float(row["stability"])
+    verdict = "stable" if stability >= _STABLE else "not stable: counts and members will change"
+    return (
+        f"The default clustering ({run.default_clustering}) has {row['n_clusters']} clusters; "
+        f"reruns with other seeds and on subsamples agree with adjusted Rand index {stability:.2f}, "
+        f"which is {verdict}. Other resolutions give other counts."
+    )
+
+
+def _coherence(run: Run) -> str:
+    clusters: pd.DataFrame = run.clusters
+    n = int((~clusters["coherent"].astype(bool)).sum())
+    if not n:
+        return "Every cluster is more alike inside than random groups of its size."
+    return (
+        f"{n} of {len(clusters)} clusters are no more alike inside than random groups of their size; "
+        "they are marked incoherent."
+    )
+
+
+def _slope(run: Run) -> str:
+    fit = run.fits.loc["envelope_slope"]
+    if not fit["identified"]:
+        return f"No slope is given for the rank-frequency envelope: {fit['reason']}."
+    text = (
+        f"The rank-frequency envelope falls with exponent {fit['estimate']:.2f} "
+        f"[{fit['lo']:.2f}, {fit['hi']:.2f}] over ranks {fit['range_lo']:.0f} to "
+        f"{fit['range_hi']:.0f}."
+    )
+    if not fit["calibrated"]:
+        text += (
+            " It is not calibrated: on a toy with known slope -1.4 this estimator reads about -1.1 "
+            "(arXiv:2303.13506, appendix), so it must not be compared with a scaling exponent yet."
+        )
+    return text

@@ -1,0 +1,340 @@
+"""Read a run: tables as pandas, arrays lazily, clusters and predictions as objects.
+
+`run[17]` is the cluster of rank 17 (from 1) of the default clustering, `run["c3f9a1b2"]` the one
+with that id. Nothing here writes, and nothing loads torch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from quantascope.core.errors import ArtefactError
+from quantascope.core.rng import hash_order
+from quantascope.reader.tokens import decode_tokens, render_context, render_text
+from quantascope.store.arrays import open_array
+from quantascope.store.folder import RunFolder
+from quantascope.store.manifest import Manifest
+from quantascope.store.tables import read_table
+
+__all__ = ["Cluster", "Pred", "Run", "load"]
+
+_TOKENS_BEFORE = 64
+_TOKENS_AFTER = 12
+
+
+def load(path: str | Path) -> "Run":
+    """Open a run folder for reading.
+
+    Parameters
+    ----------
+    path
+        Folder made by ``quantascope demo`` or ``quantascope run``.
+
+    Returns
+    -------
+    Run
+        Reads an artefact when it is first asked for.
+
+    Raises
+    ------
+    ArtefactError
+        If there is no run.
+    """
+    folder = RunFolder(Path(path))
+    if not folder.config_path.is_file():
+        raise ArtefactError(f"{path}: not a run folder (run.toml is missing)")
+    return Run(folder)
+
+
+class Run:
+    """A run, read lazily."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    @property
+    def name(self) -> str:
+        """Name of the run: its folder's name."""
+        return self.folder.root.resolve().name
+
+    def manifest(self, kind: str) -> Manifest:
+        """Manifest of a stage that has finished."""
+        return self.folder.require(kind)
+
+    def facts(self, kind: str) -> dict[str, Any]:
+        """Give the counts and flags that a stage recorded."""
+        return self.manifest(kind).facts
+
+    def table(self, kind: str, name: str) -> pd.DataFrame:
+        """Read a table of a stage, for example ``table("corpus", "docs")``."""
+        self.folder.require(kind)
+        frame: pd.DataFrame = read_table(self.folder.stage(kind), f"{name}.parquet").to_pandas()
+        return frame
+
+    def array(self, kind: str, name: str) -> Any:
+        """Open an array of a stage, for example ``array("losses", "losses.zarr")``."""
+        self.folder.require(kind)
+        return open_array(self.folder.stage(kind), kind, name=name)
+
+    @cached_property
+    def tokens(self) -> NDArray[np.int32]:
+        """Flat token ids, memory-mapped; axis ``token``."""
+        tokens: NDArray[np.int32] = self.array("corpus", "tokens.npy")
+        return tokens
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Start of each document and the end; axis ``doc`` + 1."""
+        return np.asarray(self.array("corpus", "offsets.npy"))
+
+    @cached_property
+    def vocab(self) -> dict[int, bytes]:
+        """Bytes of each vocabulary id."""
+        table = self.table("corpus", "vocab")
+        return dict(zip(table["id"].tolist(), table["bytes"].tolist(), strict=True))
+
+    @cached_property
+    def docs(self) -> pd.DataFrame:
+        """Documents: source, offset in it, domain, length."""
+        return self.table("corpus", "docs")
+
+    @cached_property
+    def models(self) -> pd.DataFrame:
+        """Models with size and mean loss [nat], smallest first."""
+        models = self.table("losses", "models")
+        return models.sort_values(["n_params", "step", "model"], ignore_index=True)
+
+    @cached_property
+    def losses(self) -> Any:
+        """Losses [nat]; axes ``pred``, ``model``; NaN where there is no prediction."""
+        return self.array("losses", "losses.zarr")
+
+    @cached_property
+    def selection(self) -> pd.DataFrame:
+        """Selected predictions, in seeded order."""
+        return self.table("selection", "preds")
+
+    @cached_property
+    def clusterings(self) -> pd.DataFrame:
+        """All clusterings with their stability."""
+        return self.table("clusters", "clusterings")
+
+    @cached_property
+    def default_clustering(self) -> str:
+        """Name of the default clustering."""
+        table = self.clusterings
+        return str(table.loc[table["default"], "clustering"].iloc[0])
+
+    @cached_property
+    def clusters(self) -> pd.DataFrame:
+        """Clusters of the default clustering by rank, with their labels."""
+        table = self.table("clusters", "clusters")
+        mine = table[table["clustering"] == self.default_clustering].sort_values("rank")
+        labels = self.labels
+        first = labels[labels["place"] == 1].set_index("cluster")
+        mine = mine.assign(
+            label=[self.label_text(cluster) for cluster in mine["cluster"]],
+            auc=mine["cluster"].map(first["auc"]).astype(float),
+        )
+        return mine.reset_index(drop=True)
+
+    @cached_property
+    def members(self) -> pd.DataFrame:
+        """Members of the default clustering: ``pred``, ``cluster``."""
+        table = self.table("clusters", "members")
+        mine = table[table["clustering"] == self.default_clustering]
+        return mine[["pred", "cluster"]].reset_index(drop=True)
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """Label features of each cluster, best first; empty where the stage is absent."""
+        if self.folder.manifest("labels") is None:
+            return pd.DataFrame(columns=["cluster", "place", "feature", "token_ids", "auc"])
+        return self.table("labels", "labels")
+
+    @cached_property
+    def fits(self) -> pd.DataFrame:
+        """Fitted exponents with intervals, ranges and methods; index ``name``."""
+        return self.table("fits", "fits").set_index("name")
+
+    def label_text(self, cluster: str, *, n_features: int = 2) -> str:
+        """Say a cluster's label in words: its best features, tokens in quotes."""
+        rows = self.labels[self.labels["cluster"] == cluster].sort_values("place").head(n_features)
+        parts = []
+        for row in rows.itertuples():
+            text = "".join(decode_tokens([self.vocab.get(int(i), b"") for i in row.token_ids]))
+            parts.append(f"{str(row.feature).replace('_', ' ')} {text!r}")
+        return "; ".join(parts)
+
+    def pred(self, pred: int) -> "Pred":
+        """Give one prediction by its index.
+
+        Raises
+        ------
+        IndexError
+            If the run has no such token.
+        """
+        if not 0 <= pred < len(self.tokens):
+            raise IndexError(f"pred {pred}: the run has tokens 0 to {len(self.tokens) - 1}")
+        return Pred(self, int(pred))
+
+    def __getitem__(self, key: int | str) -> "Cluster":
+        """Give a cluster of the default clustering by rank (from 1) or id."""
+        table = self.clusters
+        column = "rank" if isinstance(key, int) else "cluster"
+        found = table[table[column] == key]
+        if found.empty:
+            raise KeyError(f"{column} {key!r}: the default clustering has ranks 1 to {len(table)}")
+        return Cluster(self, found.iloc[0])
+
+    def __len__(self) -> int:
+        """Count the clusters of the default clustering."""
+        return len(self.clusters)
+
+    def __iter__(self) -> "Iterator[Cluster]":
+        """Go through the clusters by rank."""
+        return (Cluster(self, row) for _, row in self.clusters.iterrows())
+
+    def __repr__(self) -> str:
+        """Say name and counts."""
+        return f"Run({str(self.folder.root)!r})"
+
+    def _repr_html_(self) -> str:
+        """Show a static table of the largest clusters, for notebooks."""
+        rows = Markup("").join(
+            Markup("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>").format(
+                row.rank, row.cluster, row.size, render_text(row.label)
+            )
+            for row in self.clusters.head(20).itertuples()
+        )
+        return Markup(
+            "<b>{}</b>: {} clusters of {} predictions<table>"
+            "<tr><th>rank</th><th>id</th><th>size</th><th>label</th></tr>{}</table>"
+        ).format(self.name, len(self), len(self.members), rows)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One cluster of the default clustering."""
+
+    run: Run
+    row: pd.Series
+
+    @property
+    def id(self) -> str:
+        """Identity: ``c`` and eight hex digits."""
+        return str(self.row["cluster"])
+
+    @property
+    def rank(self) -> int:
+        """Place by size, from 1."""
+        return int(self.row["rank"])
+
+    @property
+    def size(self) -> int:
+        """Predictions in it."""
+        return int(self.row["size"])
+
+    @property
+    def label(self) -> str:
+        """Label from counts."""
+        return str(self.row["label"])
+
+    @property
+    def preds(self) -> NDArray[np.int64]:
+        """Its predictions, in a fixed shuffled order."""
+        members = self.run.members
+        mine = members.loc[members["cluster"] == self.id, "pred"].to_numpy()
+        return mine[np.argsort(hash_order(mine, seed=0))]
+
+    def contexts(self, n: int = 20) -> "list[Pred]":
+        """Give the first n of its predictions, in a fixed shuffled order."""
+        return [self.run.pred(int(pred)) for pred in self.preds[:n]]
+
+    def __repr__(self) -> str:
+        """Say id, rank, size and label."""
+        return f"Cluster({self.id}, rank {self.rank}, size {self.size}, {self.label})"
+
+    def _repr_html_(self) -> str:
+        """Show label and contexts, for notebooks."""
+        contexts = Markup("").join(
+            Markup("<pre style='white-space:pre-wrap'>{}</pre>").format(pred.html())
+            for pred in self.contexts(8)
+        )
+        return Markup("<b>{}</b>, rank {}, {} predictions: {}{}").format(
+            self.id, self.rank, self.size, render_text(self.label), contexts
+        )
+
+
+@dataclass(frozen=True)
+class Pred:
+    """One next-token prediction: its text, where it came from, its losses."""
+
+    run: Run
+    index: int
+
+    @property
+    def doc(self) -> int:
+        """Document it stands in."""
+        return int(np.searchsorted(self.run.offsets, self.index, side="right")) - 1
+
+    @property
+    def pos(self) -> int:
+        """Position of the predicted token in its document."""
+        return self.index - int(self.run.offsets[self.doc])
+
+    @property
+    def source(self) -> str:
+        """Where the document came from, with the character offset."""
+        row = self.run.docs.iloc[self.doc]
+        return f"{row['source']}@{row['source_offset']}"
+
+    @property
+    def target(self) -> str:
+        """The predicted token's text."""
+        return "".join(decode_tokens([self._bytes(self.index)]))
+
+    @property
+    def text(self) -> str:
+        """Text before the target."""
+        start = max(int(self.run.offsets[self.doc]), self.index - _TOKENS_BEFORE)
+        return "".join(decode_tokens([self._bytes(i) for i in range(start, self.index)]))
+
+    @property
+    def losses(self) -> pd.Series:
+        """Loss [nat] under each model."""
+        values = np.asarray(self.run.losses[self.index, :])
+        models = self.run.models
+        return pd.Series(values[models["model"].to_numpy()], index=models["name"])
+
+    def html(self, *, before: int = _TOKENS_BEFORE, after: int = _TOKENS_AFTER) -> Markup:
+        """Render its context, escaped, the target boxed.
+
+        Parameters
+        ----------
+        before, after
+            Tokens shown on each side.
+        """
+        doc = self.doc
+        start = max(int(self.run.offsets[doc]), self.index - before)
+        stop = min(int(self.run.offsets[doc + 1]), self.index + 1 + after)
+        pieces = [self._bytes(i) for i in range(start, stop)]
+        return render_context(pieces, self.index - start)
+
+    def __repr__(self) -> str:
+        """Say index, source and the text's end."""
+        return f"Pred({self.index}, {self.source}, …{self.text[-40:]!r} -> {self.target!r})"
+
+    def _repr_html_(self) -> str:
+        """Show its context, for notebooks."""
+        return Markup("<pre style='white-space:pre-wrap'>{}</pre>").format(self.html())
+
+    def _bytes(self, index: int) -> bytes:
+        return self.run.vocab.get(int(self.run.tokens[index]), b"")
