@@ -103,15 +103,19 @@ class _TextReader(HTMLParser):
             return
         data = re.sub(r"\s+", " ", data)
         ends_blank = not self._parts or self._parts[-1][-1:] in ("", " ", "\n")
-        self._parts.append(data.lstrip() if ends_blank else data)
+        data = data.lstrip() if ends_blank else data
+        if data:
+            self._parts.append(data)
 
     def _break(self, tag: str) -> None:
-        if tag in _BLOCKS:
+        opens_item = self._parts[-1:] == [
+            "- "
+        ]  # a paragraph that opens a list item stays on its line
+        if tag in _BLOCKS and not opens_item:
             self._parts.append("\n\n" if tag in _PARAGRAPHS else "\n")
 
     def text(self) -> str:
         """Join what was collected; blank lines are at most two in a row, line ends are bare."""
         text = "".join(self._parts).replace("\r\n", "\n")
         text = re.sub(r"[ \t]+\n", "\n", text)
-        text = re.sub(r"(?m)^- \n+", "- ", text)
         return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n" if text.strip() else ""

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["DOCUMENT_CHARS", "REJECT_CAUSES", "Document", "Rejects", "cut_stream", "describe_rejects"]
+__all__ = [
+    "DOCUMENT_CHARS",
+    "REJECT_CAUSES",
+    "Document",
+    "Rejects",
+    "cut_stream",
+    "describe_rejects",
+]
 
 DOCUMENT_CHARS: Final = 4000
 """Longest document [character]; about 1,600 tokens of a small vocabulary."""

@@ -124,7 +124,9 @@ def vocabulary(tokenizer: Any) -> list[tuple[int, bytes, bool]]:
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     description = json.loads(backend.to_str())
     added = {token["id"]: token for token in description["added_tokens"]}
-    to_bytes = _token_bytes(_kinds(description.get("decoder")) | _kinds(description["pre_tokenizer"]))
+    to_bytes = _token_bytes(
+        _kinds(description.get("decoder")) | _kinds(description["pre_tokenizer"])
+    )
     rows = []
     for token, at in backend.get_vocab(with_added_tokens=True).items():
         if at in added:

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from quantascope.core.errors import DataError
-from quantascope.core.rng import derive_seed, hash_order
+from quantascope.core.rng import derive_seed
 from quantascope.lm.documents import Document, Rejects, cut_stream
 from quantascope.lm.fingerprint import Fingerprint, document_hash
 from quantascope.lm.sources.packages import PARTS, STANDARD_LIBRARY, Part
 from quantascope.lm.sources.readers import READERS
+from quantascope.lm.sources.sampler import shuffled
 
 __all__ = ["CORPUS_FOLDER", "mixture_documents", "part_texts", "training_documents"]
 
@@ -89,20 +88,13 @@ def mixture_documents(
     if not documents:
         raise DataError(f"debian: no documentation package found in {folder}; {_FETCH}")
     seen: set[int] = set()
-    for document in _shuffled(documents, seed):
+    for document in shuffled(documents, seed=seed):
         key = document_hash(document.text)
         if key in seen:
             rejects["duplicate"] += 1
             continue
         seen.add(key)
         yield document
-
-
-def _shuffled(documents: list[Document], seed: int) -> list[Document]:
-    """Sort by a hash of source and offset, so that one file more moves no other document."""
-    keys = [derive_seed(0, doc.domain, doc.source, doc.offset) for doc in documents]
-    order = hash_order(np.array(keys, dtype=np.int64), seed=seed)
-    return [documents[at] for at in np.argsort(order, kind="stable")]
 
 
 def _part_documents(part: Part, folder: Path, seed: int) -> Iterator[Document]:
@@ -116,7 +108,7 @@ def _part_documents(part: Part, folder: Path, seed: int) -> Iterator[Document]:
         if n_chars > _POOL_PER_CAP * part.max_chars:
             break
     left = part.max_chars
-    for document in _shuffled(pool, seed):
+    for document in shuffled(pool, seed=seed):
         left -= len(document.text)
         if left < 0:
             return
@@ -151,12 +143,12 @@ def _base(part: Part, folder: Path) -> Path:
 
 def _files(part: Part, base: Path) -> list[Path]:
     paths = base.glob(part.pattern) if base.is_dir() else ()
-    return [path for path in paths if path.is_file() and _is_wanted(path, base)]
+    return [path for path in paths if path.is_file() and _is_wanted(path, part, base)]
 
 
-def _is_wanted(path: Path, base: Path) -> bool:
+def _is_wanted(path: Path, part: Part, base: Path) -> bool:
     """Leave out tests, bundled third-party code, tables in code, and generated indexes."""
-    if path.suffix == ".html" and path.stat().st_size > _LARGEST_PAGE:
+    if part.reader in ("html", "markup") and path.stat().st_size > _LARGEST_PAGE:
         return False
     names = path.relative_to(base).with_suffix("").parts
     return not any(name in _UNWANTED or name.endswith("_test") for name in names)
