@@ -3,9 +3,12 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from quantascope.store.folder import RunFolder
 
 __all__ = ["register"]
 
@@ -67,7 +70,7 @@ def doctor() -> None:
     print(f"{'threads':<14} OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}")
 
 
-def _existing(folder: Path):  # noqa: ANN202  (RunFolder is imported late)
+def _existing(folder: Path) -> "RunFolder":
     from quantascope.core.errors import ArtefactError
     from quantascope.store.folder import CONFIG, RunFolder
 

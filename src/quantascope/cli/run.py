@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -142,7 +143,7 @@ def _run_all(
     print(write_report(folder))
 
 
-def _stage_command(kind: str):  # noqa: ANN202  (typer reads the inner signature)
+def _stage_command(kind: str) -> Callable[..., None]:
     def command(
         folder: Dir,
         set_: Set = None,

@@ -66,7 +66,9 @@ def _shards(
     """Cut rising predictions into shards of whole documents."""
     starts = np.flatnonzero(np.r_[True, doc[1:] != doc[:-1]])
     bounds = np.r_[starts, len(pred)]
-    work, sequences, n_preds = [], [], 0
+    work: list[SketchShard] = []
+    sequences: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    n_preds = 0
     for lo, hi in zip(bounds[:-1], bounds[1:], strict=True):
         sequences.append(_sequence(corpus, source, doc=int(doc[lo]), pred=pred[lo:hi]))
         n_preds += int(hi - lo)

@@ -39,12 +39,12 @@ def conclusions(run: Run) -> list[str]:
 def _held_out(run: Run) -> str:
     seen = run.facts("corpus").get("seen")
     if not seen:
-        return "It is not known whether the models saw this text in training; low losses may be memory."
+        return "It is not known whether the models saw this text in training."
     share = float(seen["share_of_lines_seen"])
     if seen["n_seen_documents"] == 0 and share < _SEEN_SHARE:
         return (
-            f"The text was held out of training: none of {seen['n_documents']:,} documents is among "
-            f"the training documents, and {share:.2%} of their long lines occur there."
+            f"The text was held out of training: none of {seen['n_documents']:,} documents is "
+            f"among the training documents, and {share:.2%} of their long lines occur there."
         )
     return (
         f"Part of this text was seen in training: {seen['n_seen_documents']:,} of "
@@ -89,8 +89,8 @@ def _clustering(run: Run) -> str:
     verdict = "stable" if stability >= _STABLE else "not stable: counts and members will change"
     return (
         f"The default clustering ({run.default_clustering}) has {row['n_clusters']} clusters; "
-        f"reruns with other seeds and on subsamples agree with adjusted Rand index {stability:.2f}, "
-        f"which is {verdict}. Other resolutions give other counts."
+        "reruns with other seeds and on subsamples agree with adjusted Rand index "
+        f"{stability:.2f}, which is {verdict}. Other resolutions give other counts."
     )
 
 
@@ -100,8 +100,8 @@ def _coherence(run: Run) -> str:
     if not n:
         return "Every cluster is more alike inside than random groups of its size."
     return (
-        f"{n} of {len(clusters)} clusters are no more alike inside than random groups of their size; "
-        "they are marked incoherent."
+        f"{n} of {len(clusters)} clusters are no more alike inside than random groups of their "
+        "size; they are marked incoherent."
     )
 
 
