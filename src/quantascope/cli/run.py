@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from quantascope.cli.suite import train_suite
+
 if TYPE_CHECKING:
     from quantascope.pipeline.config import RunConfig
     from quantascope.store.manifest import Manifest
@@ -59,8 +61,7 @@ def demo(
 
     config = RunConfig()
     if train:
-        suite = folder / "suite"
-        _train_quick(suite, _processes(workers))
+        suite = train_suite("demo-quick", folder / "suite", workers=workers)
         config = replace(config, models=replace(config.models, suite=str(suite)))
     selection = replace(config.selection, n=_DEMO_PREDICTIONS)
     _run_all(folder, replace(config, selection=selection), workers=workers)
@@ -206,10 +207,3 @@ def _processes(workers: int) -> int:
 def _announce(kind: str, manifest: "Manifest | None") -> None:
     if manifest is None:
         print(f"{kind} ...", file=sys.stderr, flush=True)
-
-
-def _train_quick(out: Path, workers: int) -> None:
-    from quantascope.lm.training import train_named_suite
-
-    if not (out / "suite.json").is_file():
-        train_named_suite("demo-quick", out=out, workers=workers)

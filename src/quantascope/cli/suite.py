@@ -35,11 +35,18 @@ def train(
     ] = 0,
 ) -> None:
     """Train a suite from its recipe; resumes where an earlier training stopped."""
+    print(train_suite(name, out or Path("suites") / name, workers=workers))
+
+
+def train_suite(name: str, out: Path, *, workers: int) -> Path:
+    """Train a suite with its progress shown; 0 workers takes one a core."""
+    from quantascope.core.progress import track
+    from quantascope.lm.suite_training import train_named_suite
     from quantascope.lm.suites import SUITES
-    from quantascope.lm.training import train_named_suite
 
     if name not in SUITES:
         raise ValueError(f"suite {name!r} is unknown; known are {', '.join(SUITES)}")
-    folder = out or Path("suites") / name
-    train_named_suite(name, out=folder, workers=workers or os.cpu_count() or 1)
-    print(folder)
+    with track(f"training {name}", SUITES[name].work, unit="work") as advance:
+        return train_named_suite(
+            name, out=out, workers=workers or os.cpu_count() or 1, advance=advance
+        )

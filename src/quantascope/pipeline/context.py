@@ -42,6 +42,7 @@ class CorpusArrays:
     tokens: NDArray[np.int32]
     offsets: NDArray[np.int64]
     max_length: int
+    bos_id: int | None
 
     @classmethod
     def of(cls, run: RunFolder) -> "CorpusArrays":
@@ -52,9 +53,5 @@ class CorpusArrays:
             tokens=open_array(folder, "corpus", name="tokens.npy"),
             offsets=np.asarray(open_array(folder, "corpus", name="offsets.npy")),
             max_length=int(facts["max_length"]),
+            bos_id=facts["bos_id"],
         )
-
-    def slice(self, lo: int, hi: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Tokens and offsets of documents `lo` to `hi` alone."""
-        bounds = self.offsets[lo : hi + 1]
-        return self.tokens[bounds[0] : bounds[-1]], bounds - bounds[0]

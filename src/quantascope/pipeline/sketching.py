@@ -35,7 +35,7 @@ class SketchShard:
 
 def make_sketch(context: StageContext) -> dict[str, Any]:
     """Take the gradient of every selected prediction and press it into a sketch."""
-    from quantascope.lm.loading import resolve_models
+    from quantascope.lm.models import resolve_models
 
     selection = context.run.require("selection")
     config = context.config.sketch
@@ -70,7 +70,7 @@ def _shards(
     sequences: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     n_preds = 0
     for lo, hi in zip(bounds[:-1], bounds[1:], strict=True):
-        sequences.append(_sequence(corpus, source, doc=int(doc[lo]), pred=pred[lo:hi]))
+        sequences.append(_sequence(corpus, doc=int(doc[lo]), pred=pred[lo:hi]))
         n_preds += int(hi - lo)
         if n_preds >= config.shard_preds or hi == len(pred):
             work.append(SketchShard(source, config, tuple(sequences), n_preds, len(work)))
@@ -79,14 +79,14 @@ def _shards(
 
 
 def _sequence(
-    corpus: CorpusArrays, source: Any, *, doc: int, pred: NDArray[np.int64]
+    corpus: CorpusArrays, *, doc: int, pred: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Give a document's input ids and its targets' positions in them."""
     start, stop = int(corpus.offsets[doc]), int(corpus.offsets[doc + 1])
     input_ids = np.asarray(corpus.tokens[start:stop], dtype=np.int64)
-    if source.bos_id is None:
+    if corpus.bos_id is None:
         return input_ids, pred - start
-    return np.r_[np.int64(source.bos_id), input_ids], pred - start + 1
+    return np.r_[np.int64(corpus.bos_id), input_ids], pred - start + 1
 
 
 def _compute(context: StageContext, work: list[SketchShard]) -> None:
@@ -130,7 +130,7 @@ def _assemble(context: StageContext, work: list[SketchShard], *, by_doc: NDArray
 
 def _sketch(shard: SketchShard) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
     """Sketch one shard in a worker."""
-    from quantascope.qdg.engines import sketch_predictions
+    from quantascope.qdg.sketch import sketch_predictions
 
     config = shard.config
     module, _ = load_cached(shard.source, config.device, config.dtype)
@@ -147,4 +147,4 @@ def _dimension(shard: SketchShard) -> dict[str, Any]:
     choice = choose_parameters(
         module, biases=config.biases, norms=config.norms, embeddings=config.embeddings
     )
-    return {"n_components": choice.n_components}
+    return {"n_components": choice.n_params}

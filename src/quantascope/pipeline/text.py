@@ -26,21 +26,21 @@ _MAX_LENGTH: Final = 1024  # the paper's cut, arXiv:2303.13506 section 5
 def make_corpus(context: StageContext) -> dict[str, Any]:
     """Read the sources, encode them, write tokens, offsets, documents and vocabulary."""
     from quantascope.lm.corpus import build_corpus
-    from quantascope.lm.loading import load_tokenizer, resolve_models
+    from quantascope.lm.loading import shared_tokenizer
+    from quantascope.lm.models import resolve_models
+    from quantascope.lm.seen import SeenCounter, training_fingerprint
     from quantascope.lm.sources import open_sources
 
     config = context.config.corpus
     sources = resolve_models(context.config.models)
-    tokenizer = load_tokenizer(sources[0])
+    shared = shared_tokenizer(sources)
+    max_length = _max_length(sources, config.max_length, n_reserved=int(shared.bos_id is not None))
     rejects: Counter[str] = Counter()
-    documents = open_sources(config, rejects=rejects)
-    max_length = min([s.context_length - (s.bos_id is not None) for s in sources] + [_MAX_LENGTH])
-    if config.max_length is not None:
-        max_length = min(max_length, config.max_length)
+    watch = SeenCounter(training_fingerprint(sources))
     with context.track("corpus", config.n_tokens or 0, unit="tokens") as advance:
         corpus = build_corpus(
-            documents,
-            tokenizer,
+            watch.passing(open_sources(config, rejects=rejects)),
+            shared.tokenizer,
             config=config,
             max_length=max_length,
             rejects=rejects,
@@ -56,15 +56,25 @@ def make_corpus(context: StageContext) -> dict[str, Any]:
         "n_documents": len(corpus.offsets) - 1,
         "n_predictions": len(corpus.tokens) - len(corpus.offsets) + 1,
         "max_length": max_length,
-        "bos_id": sources[0].bos_id,
+        "bos_id": shared.bos_id,
+        "tokenizer_sha256": shared.sha256,
         "rejects": dict(sorted(rejects.items())),
+        "seen": watch.report(),
     }
+
+
+def _max_length(sources: list[Any], wanted: int | None, *, n_reserved: int) -> int:
+    """Cut at the shortest context, the paper's 1,024 tokens, or what the config wants."""
+    from quantascope.lm.outline import outline_model
+
+    shortest = min(outline_model(source).context_length for source in sources) - n_reserved
+    return min(shortest, _MAX_LENGTH, wanted or _MAX_LENGTH)
 
 
 def make_losses(context: StageContext) -> dict[str, Any]:
     """Compute one loss for each prediction and model, shard by shard."""
-    from quantascope.lm.loading import resolve_models
     from quantascope.lm.losses import shard_documents
+    from quantascope.lm.models import resolve_models
 
     corpus = CorpusArrays.of(context.run)
     sources = resolve_models(context.config.models)
@@ -72,7 +82,16 @@ def make_losses(context: StageContext) -> dict[str, Any]:
     bounds = shard_documents(corpus.offsets, shard_tokens=context.config.losses.shard_tokens)
     largest_first = sorted(range(len(sources)), key=lambda j: -cards[j]["n_params"])
     work = [
-        LossShard(sources[j], context.config.losses, *corpus.slice(lo, hi), corpus.max_length, j, s)
+        LossShard(
+            source=sources[j],
+            config=context.config.losses,
+            tokens=corpus.tokens[corpus.offsets[lo] : corpus.offsets[hi]],
+            offsets=corpus.offsets[lo : hi + 1] - corpus.offsets[lo],
+            max_length=corpus.max_length,
+            bos_id=corpus.bos_id,
+            column=j,
+            place=s,
+        )
         for j in largest_first
         for s, (lo, hi) in enumerate(bounds)
     ]
@@ -135,6 +154,7 @@ class LossShard:
     tokens: NDArray[np.int32]
     offsets: NDArray[np.int64]
     max_length: int
+    bos_id: int | None
     column: int
     place: int
 
@@ -146,7 +166,7 @@ class LossShard:
 
 def _cards(context: StageContext, sources: list[Any]) -> list[dict[str, Any]]:
     """Describe every model before any loss is computed, so that equal weights stop early."""
-    from quantascope.lm.loading import check_distinct
+    from quantascope.lm.models import ModelCard, check_distinct
 
     shards = context.workspace.shards
     names = {source.name: f"card-{j:03d}" for j, source in enumerate(sources)}
@@ -161,7 +181,7 @@ def _cards(context: StageContext, sources: list[Any]) -> list[dict[str, Any]]:
 
         run_shards(_describe, todo, workers=context.processes("losses"), on_done=keep)
     cards = [json.loads(shards.load(names[source.name]).tobytes()) for source in sources]
-    check_distinct(cards)
+    check_distinct([ModelCard(**card) for card in cards])
     return cards
 
 
@@ -222,7 +242,7 @@ def _losses(shard: LossShard) -> NDArray[np.float32]:
         shard.tokens,
         shard.offsets,
         max_length=shard.max_length,
-        bos_id=shard.source.bos_id,
+        bos_id=shard.bos_id,
         dtype=config.dtype,
         batch_tokens=config.batch_tokens,
         device=config.device,

@@ -1,0 +1,51 @@
+"""What can be known of a model without its weights: size and context length, from its config."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from quantascope.core.errors import DataError
+from quantascope.lm.architecture import count_params
+from quantascope.lm.loading import _LOAD_ERRORS, _one_line, _pretrained
+from quantascope.lm.models import ModelSource
+from quantascope.lm.suite_folder import read_suite
+
+__all__ = ["Outline", "outline_model"]
+
+_UNLIMITED: Final = 1 << 20  # recurrent models state no context length
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """A model's size and context."""
+
+    n_params_total: int
+    context_length: int
+    """Longest input the model was made for [token]."""
+
+
+def outline_model(source: ModelSource) -> Outline:
+    """Read a model's size and context length; no weights are read.
+
+    Raises
+    ------
+    DataError
+        If there is no readable config.
+    """
+    if source.kind == "suite":
+        folder = read_suite(Path(source.location))
+        card = next(card for card in folder.cards if card.file == source.revision)
+        return Outline(
+            n_params_total=card.n_params_total, context_length=folder.suite.context_length
+        )
+    try:
+        config = AutoConfig.from_pretrained(**_pretrained(source))
+        with torch.device("meta"):
+            module = AutoModelForCausalLM.from_config(config)
+    except _LOAD_ERRORS as error:
+        raise DataError(f"model {source.name}: no readable config ({_one_line(error)})") from error
+    length = int(getattr(config, "max_position_embeddings", 0) or _UNLIMITED)
+    return Outline(n_params_total=count_params(module)[1], context_length=length)
