@@ -6,19 +6,19 @@ from typing import Final
 
 __all__ = ["html_to_text", "markup_body"]
 
-_BLOCKS: Final = frozenset(
-    "address article blockquote dd div dl dt fieldset figure form h1 h2 h3 h4 h5 h6 hr li main ol p"
-    " pre section table tr ul".split()
+_BLOCKS: Final = re.compile(
+    r"address|article|blockquote|d[dlt]|div|fieldset|figure|form|h[1-6r]|li|main|ol|p|pre|section"
+    r"|table|tr|ul"
 )
-_PARAGRAPHS: Final = frozenset("blockquote dl h1 h2 h3 h4 h5 h6 ol p pre table ul".split())
-_HIDDEN: Final = frozenset("button footer head header nav script select style svg template".split())
-_HIDDEN_CLASSES: Final = frozenset(
-    "footer headerlink line-numbers navfooter navheader navmenu nosearch related sidebar"
-    " sphinxsidebar src-line-numbers top toc buttons".split()
+_PARAGRAPHS: Final = re.compile(r"blockquote|dl|h[1-6]|ol|p|pre|table|ul")
+_HIDDEN: Final = re.compile(
+    r"button|footer|head|header|nav|noscript|script|select|style|svg|template"
 )
-_VOID: Final = frozenset(
-    "area base br col embed hr img input link meta param source track wbr".split()
+_HIDDEN_CLASS: Final = re.compile(
+    r"(^|\s)(buttons|footer|headerlink|line-numbers|nav(footer|header|menu)|nosearch|related"
+    r"|(sphinx)?sidebar|src-line-numbers|toc|top)(\s|$)"
 )
+_VOID: Final = re.compile(r"area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr")
 _FRAME: Final = re.compile(
     r"<(script|style|head|nav|header|footer|svg|form|noscript)\b.*?</\1\s*>|<!--.*?-->|<!DOCTYPE[^>]*>"
     r"|<\?xml[^>]*>|<div class=\"nav(?:header|footer)\">.*?</div>",
@@ -27,7 +27,7 @@ _FRAME: Final = re.compile(
 
 
 def html_to_text(html: str) -> str:
-    """Reduce a page to its text: paragraphs, list items, and preformatted lines stay apart.
+    r"""Reduce a page to its text: paragraphs, list items, and preformatted lines stay apart.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def html_to_text(html: str) -> str:
 
     Examples
     --------
-    >>> html_to_text("<h1>A</h1><p>b  c</p><pre>x\\n  y</pre><ul><li>d</li></ul>")
-    'A\\n\\nb c\\n\\nx\\n  y\\n\\n- d\\n'
+    >>> html_to_text("<h1>A</h1><p>b  c</p><pre>x\n  y</pre><ul><li>d</li></ul>")
+    'A\n\nb c\n\nx\n  y\n\n- d\n'
     """
     reader = _TextReader()
     reader.feed(html)
@@ -73,8 +73,8 @@ class _TextReader(HTMLParser):
         if self._hidden:
             self._depth += tag == self._hidden
             return
-        classes = set((dict(attrs).get("class") or "").split())
-        if tag not in _VOID and (tag in _HIDDEN or classes & _HIDDEN_CLASSES):
+        hidden = _HIDDEN.fullmatch(tag) or _HIDDEN_CLASS.search(dict(attrs).get("class") or "")
+        if hidden and not _VOID.fullmatch(tag):
             self._hidden, self._depth = tag, 1
             return
         self._break(tag)
@@ -111,8 +111,8 @@ class _TextReader(HTMLParser):
         opens_item = self._parts[-1:] == [
             "- "
         ]  # a paragraph that opens a list item stays on its line
-        if tag in _BLOCKS and not opens_item:
-            self._parts.append("\n\n" if tag in _PARAGRAPHS else "\n")
+        if _BLOCKS.fullmatch(tag) and not opens_item:
+            self._parts.append("\n\n" if _PARAGRAPHS.fullmatch(tag) else "\n")
 
     def text(self) -> str:
         """Join what was collected; blank lines are at most two in a row, line ends are bare."""

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from quantascope.lm.fingerprint import document_hash
+
 __all__ = [
     "DOCUMENT_CHARS",
     "REJECT_CAUSES",
@@ -23,7 +25,8 @@ REJECT_CAUSES: Final = {
     "not_utf8": "files or lines that are not UTF-8",
     "nul_bytes": "files or lines with NUL bytes (binary data)",
     "unreadable": "files that could not be opened or parsed",
-    "symlink": "links that leave the folder or loop",
+    "symlink": "links to folders, and links to nothing",
+    "unknown_suffix": "files of a folder that are neither text nor source code",
     "broken_line": "lines that are not JSON objects",
     "missing_column": "files or lines without the text column",
     "not_text": "values of the text column that are not text",
@@ -115,3 +118,17 @@ def describe_rejects(rejects: Rejects[str]) -> str:
     """
     found = sorted(rejects.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{cause} {count:,}" for cause, count in found if count) or "none"
+
+
+def unique_documents(documents: Iterable[Document], *, rejects: Rejects[str]) -> Iterator[Document]:
+    """Drop documents read before, up to white space, and those of fewer than two characters."""
+    seen: set[int] = set()
+    for document in documents:
+        key = document_hash(document.text)
+        if len(document.text.strip()) < 2:
+            rejects["too_short"] += 1
+        elif key in seen:
+            rejects["duplicate"] += 1
+        else:
+            seen.add(key)
+            yield document

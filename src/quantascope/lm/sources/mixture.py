@@ -1,5 +1,6 @@
 """The mixture by domain from documentation packages: named source `debian`, training text."""
 
+import re
 import sysconfig
 from collections import Counter
 from collections.abc import Iterator
@@ -8,8 +9,8 @@ from typing import Final
 
 from quantascope.core.errors import DataError
 from quantascope.core.rng import derive_seed
-from quantascope.lm.documents import Document, Rejects, cut_stream
-from quantascope.lm.fingerprint import Fingerprint, document_hash
+from quantascope.lm.documents import Document, Rejects, cut_stream, unique_documents
+from quantascope.lm.fingerprint import Fingerprint
 from quantascope.lm.sources.packages import PARTS, STANDARD_LIBRARY, Part
 from quantascope.lm.sources.readers import READERS
 from quantascope.lm.sources.sampler import shuffled
@@ -23,10 +24,11 @@ _HELD_OUT_LINE_SHARE: Final = 0.2
 _SHORTEST_DOCUMENT: Final = 200  # tails of a few words are page ends, not text [character]
 _POOL_PER_CAP: Final = 3  # read this much more than the cap, so that long files are sampled evenly
 _LARGEST_PAGE: Final = 300_000  # larger pages are indexes and printable copies of all others [byte]
-_UNWANTED: Final = frozenset(
-    "test tests testdata vendor site-packages dist-packages encodings pydoc_data print _modules"
-    " genindex".split()
+_UNWANTED: Final = re.compile(
+    r"tests?|testdata|vendor|site-packages|dist-packages|encodings|pydoc_data|print|_modules"
+    r"|genindex|.*_test"
 )
+_PACKAGES: Final = frozenset(part.package for part in PARTS) - {"python3", "copyright"}
 _FETCH: Final = "run `make system-corpus`, or name its folder"
 
 
@@ -60,11 +62,11 @@ def training_documents(
         If a package is missing: training text must not depend on what happens to be installed.
     """
     rejects = Counter() if rejects is None else rejects
-    missing = sorted({part.package for part in PARTS if not _files(part, _base(part, folder))})
-    if missing:
-        raise DataError(f"training text: packages {', '.join(missing)} not found; {_FETCH}")
+    if missing := _missing_packages(folder):
+        raise DataError(f"training text: {', '.join(sorted(missing))} not in {folder}; {_FETCH}")
     total = 0
-    for document in mixture_documents(seed=seed, folder=folder, rejects=rejects):
+    mixture = mixture_documents(seed=seed, folder=folder)
+    for document in unique_documents(mixture, rejects=rejects):
         if held_out and held_out.shares_text(document.text, line_share=_HELD_OUT_LINE_SHARE):
             rejects["held_out"] += 1
             continue
@@ -74,27 +76,18 @@ def training_documents(
         yield document
 
 
-def mixture_documents(
-    *, seed: int, folder: Path = CORPUS_FOLDER, rejects: Rejects[str]
-) -> Iterator[Document]:
-    """Yield the mixture in seeded hash order, each part up to its cap.
+def mixture_documents(*, seed: int, folder: Path = CORPUS_FOLDER) -> Iterator[Document]:
+    """Yield the mixture in seeded hash order, each part that is there up to its cap.
 
     Raises
     ------
     DataError
-        If no package is found at all.
+        If none of the packages is there.
     """
+    if len(_missing_packages(folder)) == len(_PACKAGES):
+        raise DataError(f"debian: no documentation package in {folder}; {_FETCH}")
     documents = [doc for part in PARTS for doc in _part_documents(part, folder, seed)]
-    if not documents:
-        raise DataError(f"debian: no documentation package found in {folder}; {_FETCH}")
-    seen: set[int] = set()
-    for document in shuffled(documents, seed=seed):
-        key = document_hash(document.text)
-        if key in seen:
-            rejects["duplicate"] += 1
-            continue
-        seen.add(key)
-        yield document
+    yield from shuffled(documents, seed=seed)
 
 
 def _part_documents(part: Part, folder: Path, seed: int) -> Iterator[Document]:
@@ -134,6 +127,10 @@ def part_texts(part: Part, folder: Path = CORPUS_FOLDER) -> Iterator[tuple[str, 
             continue
 
 
+def _missing_packages(folder: Path) -> frozenset[str]:
+    return _PACKAGES - {part.package for part in PARTS if _files(part, _base(part, folder))}
+
+
 def _base(part: Part, folder: Path) -> Path:
     if part.folder == STANDARD_LIBRARY:
         return Path(sysconfig.get_path("stdlib"))
@@ -151,4 +148,4 @@ def _is_wanted(path: Path, part: Part, base: Path) -> bool:
     if part.reader in ("html", "markup") and path.stat().st_size > _LARGEST_PAGE:
         return False
     names = path.relative_to(base).with_suffix("").parts
-    return not any(name in _UNWANTED or name.endswith("_test") for name in names)
+    return not any(_UNWANTED.fullmatch(name) for name in names)

@@ -1,4 +1,5 @@
 """The documentation packages of the `debian` mixture: what each holds, and its licence."""
+# ruff: noqa: E501  one row a part reads as a table
 
 from dataclasses import dataclass
 from typing import Final
