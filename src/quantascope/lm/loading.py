@@ -1,0 +1,226 @@
+"""Load models and their tokenizers: members of our suites, folders, hub models, GGUF files."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from quantascope.core.errors import DataError
+from quantascope.lm.architecture import count_params, has_fast_bfloat16, weights_sha256
+from quantascope.lm.checkpoints import load_checkpoint
+from quantascope.lm.models import ModelCard, ModelSource
+from quantascope.lm.suite_folder import TOKENIZER_FILE, read_suite
+from quantascope.lm.tokenizer import load_tokenizer as load_tokenizer_file
+
+__all__ = ["ModelTokenizer", "load_model", "load_tokenizer", "shared_tokenizer", "torch_dtype"]
+
+_HUB_SECONDS: Final = 5.0
+_UNLIMITED: Final = 1 << 20  # recurrent models state no context length
+_DTYPES: Final = ("float32", "bfloat16", "float16")
+_LOAD_ERRORS: Final = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelTokenizer:
+    """A tokenizer as a model was trained with it."""
+
+    tokenizer: Tokenizer
+    bos_id: int | None
+    """Token that the model expects before every document; None where it expects none."""
+    sha256: str
+    """Of vocabulary and merges."""
+
+
+def load_model(
+    source: ModelSource, *, device: str = "cpu", dtype: str = "float32"
+) -> tuple[PreTrainedModel, ModelCard]:
+    """Load a model for evaluation.
+
+    Parameters
+    ----------
+    source
+        As `models.resolve_models` gives it.
+    device
+        Device of torch, ``cpu`` or ``cuda``.
+    dtype
+        Type of the weights in memory; the card's hash is of the weights as stored.
+
+    Raises
+    ------
+    DataError
+        If it cannot be reached or read, or is no causal language model.
+    """
+    module = _load_stored(source)
+    n_params, n_params_total = count_params(module)
+    card = ModelCard(
+        name=source.name,
+        n_params=n_params,
+        n_params_total=n_params_total,
+        step=source.step,
+        n_tokens=source.n_tokens,
+        seed=source.seed,
+        weights_sha256=weights_sha256(module),
+        context_length=int(getattr(module.config, "max_position_embeddings", 0) or _UNLIMITED),
+    )
+    module = module.to(device=device, dtype=torch_dtype(dtype, device=device)).eval()
+    _check_causal(module, source.name)
+    return module, card
+
+
+def load_tokenizer(source: ModelSource) -> ModelTokenizer:
+    """Load the tokenizer of one model.
+
+    Raises
+    ------
+    DataError
+        If there is none, or it has no fast form.
+    """
+    if source.kind == "suite":
+        backend = load_tokenizer_file(Path(source.location) / TOKENIZER_FILE)
+        return ModelTokenizer(tokenizer=backend, bos_id=None, sha256=_tokenizer_sha256(backend))
+    try:
+        loaded = AutoTokenizer.from_pretrained(**_pretrained(source))
+    except _LOAD_ERRORS as error:
+        raise DataError(f"model {source.name}: no tokenizer ({_one_line(error)})") from error
+    backend = getattr(loaded, "backend_tokenizer", None)
+    if not isinstance(backend, Tokenizer):
+        raise DataError(f"model {source.name}: its tokenizer has no fast form; convert it first")
+    first = loaded("a")["input_ids"][0]
+    bos_id = first if first == loaded.bos_token_id else None
+    return ModelTokenizer(tokenizer=backend, bos_id=bos_id, sha256=_tokenizer_sha256(backend))
+
+
+def shared_tokenizer(sources: Sequence[ModelSource]) -> ModelTokenizer:
+    """Load the one tokenizer of all models of a run.
+
+    Raises
+    ------
+    DataError
+        If two models differ in vocabulary or merges: their losses are not of the same tokens.
+    """
+    places = {(source.location, source.kind): source for source in reversed(sources)}
+    first, *others = reversed(places.values())
+    shared = load_tokenizer(first)
+    for other in others:
+        if load_tokenizer(other).sha256 != shared.sha256:
+            raise DataError(
+                f"models {first.name} and {other.name} have different tokenizers; "
+                "run them apart, for their losses are of different tokens"
+            )
+    return shared
+
+
+def torch_dtype(name: str, *, device: str = "cpu") -> torch.dtype:
+    """Turn a config's dtype into torch's; ``auto`` is bfloat16 where the device is fast at it."""
+    if name == "auto":
+        return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
+    if name not in _DTYPES:
+        raise ValueError(f"dtype: {name!r} found; choose auto, {', '.join(_DTYPES)}")
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
+def _load_stored(source: ModelSource) -> PreTrainedModel:
+    """Load the weights in the type they are stored in."""
+    if source.kind == "suite":
+        folder = read_suite(Path(source.location))
+        card = next(card for card in folder.cards if card.file == source.revision)
+        return load_checkpoint(folder.path / card.file, suite=folder.suite, card=card)
+    try:
+        module, report = AutoModelForCausalLM.from_pretrained(
+            **_pretrained(source), dtype="auto", output_loading_info=True
+        )
+    except _LOAD_ERRORS as error:
+        raise DataError(
+            f"model {source.name}: not a causal language model that can be loaded "
+            f"({_one_line(error)})"
+        ) from error
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise DataError(f"model {source.name}: weights missing, {missing[0]} and others")
+    return _without_quantized_mark(module) if source.kind == "gguf" else module
+
+
+def _without_quantized_mark(module: PreTrainedModel) -> PreTrainedModel:
+    """Move a model from GGUF into a fresh one: its weights are plain, but it refuses casts."""
+    config = module.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    plain: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    plain.load_state_dict(module.state_dict())
+    return plain
+
+
+def _pretrained(source: ModelSource) -> dict[str, Any]:
+    """Arguments of ``from_pretrained``."""
+    if source.kind == "gguf":
+        path = Path(source.location)
+        return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    if source.kind == "hub":
+        return {
+            "pretrained_model_name_or_path": source.location,
+            "revision": source.revision or "main",
+            "local_files_only": not _is_on_hub(source),
+        }
+    return {"pretrained_model_name_or_path": source.location, "local_files_only": True}
+
+
+def _is_on_hub(source: ModelSource) -> bool:
+    """Ask the hub once, briefly; False if it is out of reach but the model was loaded before.
+
+    Raises
+    ------
+    DataError
+        If the hub does not have the model, or is out of reach and the cache has none either.
+    """
+    name, revision = source.location, source.revision or "main"
+    try:
+        url = hf_hub_url(name, "config.json", revision=revision)
+        get_hf_file_metadata(url, timeout=_HUB_SECONDS)
+    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
+        raise DataError(
+            f"model {name}@{revision}: the hub has no such model ({type(error).__name__}); "
+            "check its id and revision, or log in if it is private"
+        ) from error
+    except Exception as error:  # every transport has its own errors; all mean: not reachable
+        if isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
+            return False
+        raise DataError(
+            f"model {name}@{revision}: no model hub can be reached and no copy is cached "
+            f"({type(error).__name__}); give a local folder or a .gguf file"
+        ) from error
+    return True
+
+
+def _check_causal(module: PreTrainedModel, name: str) -> None:
+    """Stop at models in which a token sees the ones behind it."""
+    device = module.get_input_embeddings().weight.device
+    ids = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5]], device=device)
+    with torch.inference_mode():
+        logits = module(input_ids=ids).logits[:, :3].float()
+    if not torch.allclose(logits[0], logits[1], rtol=1e-2, atol=1e-2, equal_nan=True):
+        raise DataError(f"model {name}: not causal, its predictions depend on later tokens")
+
+
+def _tokenizer_sha256(tokenizer: Tokenizer) -> str:
+    model = json.loads(tokenizer.to_str())["model"]
+    relevant = [model.get("vocab"), model.get("merges")]
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]
