@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantascope.core.progress import Advance
 from quantascope.pipeline.config import RunConfig
+from quantascope.pipeline.executor import Executor
 from quantascope.store.arrays import open_array
 from quantascope.store.folder import RunFolder, Workspace
 
 __all__ = ["CorpusArrays", "StageContext"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -23,16 +26,23 @@ class StageContext:
     run: RunFolder
     config: RunConfig
     workspace: Workspace
-    workers: int
+    executor: Executor
     track: Callable[..., AbstractContextManager[Advance]]
 
     def device(self, kind: str) -> str:
         """Device that a stage computes on."""
         return str(getattr(getattr(self.config, kind, None), "device", "cpu"))
 
-    def processes(self, kind: str) -> int:
-        """Say how many processes a stage gets: one where it computes on an accelerator."""
-        return self.workers if self.device(kind) == "cpu" else 1
+    def run_shards(
+        self,
+        kind: str,
+        task: Callable[[T], Any],
+        shards: list[T],
+        *,
+        on_done: Callable[[T, Any], None],
+    ) -> None:
+        """Run a stage's shards side by side, or here where it computes on an accelerator."""
+        self.executor.run(task, shards, on_done=on_done, here=self.device(kind) != "cpu")
 
 
 @dataclass(frozen=True)

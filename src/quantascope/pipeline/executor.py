@@ -9,53 +9,83 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for_connection
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
-__all__ = ["run_shards"]
+__all__ = ["Executor"]
 
 T = TypeVar("T")
 
 _QUEUED_PER_WORKER: Final = 2  # bounds what is in memory: results are written as they come
 
 
-def run_shards(
-    task: Callable[[T], Any],
-    shards: Iterable[T],
-    *,
-    workers: int,
-    on_done: Callable[[T, Any], None],
-) -> None:
-    """Run `task` on every shard and hand each result to `on_done` in this process.
+class Executor:
+    """Runs tasks on shards; its processes start when first needed and serve every stage.
 
-    Parameters
-    ----------
-    task
-        A module-level function; with several workers it and the shards are pickled to them.
-    shards
-        Descriptions of the work, small.
-    workers
-        Processes, at least 1; with 1 everything runs here.
-    on_done
-        Called with shard and result, in order of completion.
+    Use it as a context manager: leaving it stops the processes, at once when an error leaves it.
     """
-    shards = list(shards)
-    if workers <= 1 or len(shards) <= 1:
-        for shard in shards:
-            on_done(shard, task(shard))
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        min(workers, len(shards)), mp_context=context, initializer=_start_worker
-    )
-    try:
-        _feed(pool, task, shards=shards, limit=workers * _QUEUED_PER_WORKER, on_done=on_done)
-    except BaseException:
-        for process in list((pool._processes or {}).values()):  # no public way to stop them at once
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+    def __init__(self, workers: int) -> None:
+        if workers < 1:
+            raise ValueError(f"workers: {workers} found; give at least 1")
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Stop the processes."""
+        if self._pool is None:
+            return
+        if kind is not None:
+            for process in list((self._pool._processes or {}).values()):
+                process.terminate()  # a task in hand may take minutes; no public way is at once
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = None
+
+    def run(
+        self,
+        task: Callable[[T], Any],
+        shards: Iterable[T],
+        *,
+        on_done: Callable[[T, Any], None],
+        here: bool = False,
+    ) -> None:
+        """Run `task` on every shard and hand each result to `on_done` in this process.
+
+        Parameters
+        ----------
+        task
+            A module-level function; with several workers it and the shards are pickled to them.
+        shards
+            Descriptions of the work, small.
+        on_done
+            Called with shard and result, in order of completion.
+        here
+            Work in this process whatever the number of workers (an accelerator is not shared).
+        """
+        shards = list(shards)
+        if here or self.workers == 1 or len(shards) <= 1:
+            for shard in shards:
+                on_done(shard, task(shard))
+            return
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self.workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_worker,
+            )
+        limit = self.workers * _QUEUED_PER_WORKER
+        try:
+            _feed(self._pool, task, shards=shards, limit=limit, on_done=on_done)
+        except BrokenProcessPool as error:
+            raise MemoryError(
+                "a worker process was killed, most likely for want of memory; "
+                "run again with --workers 1, or lower batch_tokens"
+            ) from error
 
 
 def _feed(

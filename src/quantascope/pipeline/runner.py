@@ -7,6 +7,7 @@ from typing import Any, Final
 from quantascope.core.progress import track
 from quantascope.pipeline.config import RunConfig, dump_config, stage_config
 from quantascope.pipeline.context import StageContext
+from quantascope.pipeline.executor import Executor
 from quantascope.pipeline.stages import STAGES
 from quantascope.store.check import StageStatus, stage_status
 from quantascope.store.folder import RunFolder
@@ -101,7 +102,7 @@ def run_stages(
         If another process holds the run, or a parent is missing.
     """
     run.root.mkdir(parents=True, exist_ok=True)
-    with run.lock():
+    with run.lock(), Executor(workers) as executor:
         run.recover()
         write_config(run, config)
         manifests = []
@@ -110,7 +111,7 @@ def run_stages(
                 manifests.append(run.require(step.kind))
                 continue
             on_stage(step.kind, None)
-            manifests.append(_make(run, config, step.kind, workers=workers))
+            manifests.append(_make(run, config, step.kind, executor=executor))
             on_stage(step.kind, manifests[-1])
         return manifests
 
@@ -136,10 +137,10 @@ def _is_current(run: RunFolder, config: RunConfig, kind: str) -> bool:
     return stage_status(run, kind, stage_config(config, kind)).state == "done"
 
 
-def _make(run: RunFolder, config: RunConfig, kind: str, *, workers: int) -> Manifest:
+def _make(run: RunFolder, config: RunConfig, kind: str, *, executor: Executor) -> Manifest:
     workspace = run.open_workspace(kind, stage_config(config, kind))
     context = StageContext(
-        run=run, config=config, workspace=workspace, workers=workers, track=track
+        run=run, config=config, workspace=workspace, executor=executor, track=track
     )
     facts: dict[str, Any] = STAGES[kind](context)
     return workspace.finish(facts, device=context.device(kind))

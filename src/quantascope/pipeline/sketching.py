@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantascope.pipeline.context import CorpusArrays, StageContext
-from quantascope.pipeline.executor import run_shards
 from quantascope.pipeline.text import load_cached
 from quantascope.qdg.config import SketchConfig
 from quantascope.store.arrays import create_array, write_array
@@ -101,7 +100,7 @@ def _compute(context: StageContext, work: list[SketchShard]) -> None:
             shards.save(shard.name("norms"), result[1])  # last: its presence means both are there
             advance(shard.n_preds)
 
-        run_shards(_sketch, todo, workers=context.processes("sketch"), on_done=keep)
+        context.run_shards("sketch", _sketch, todo, on_done=keep)
 
 
 def _assemble(context: StageContext, work: list[SketchShard], *, by_doc: NDArray[np.int64]) -> None:

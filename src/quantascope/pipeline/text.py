@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from quantascope.lm.config import LossesConfig
 from quantascope.lm.selection import select_predictions
 from quantascope.pipeline.context import CorpusArrays, StageContext
-from quantascope.pipeline.executor import run_shards
 from quantascope.store.arrays import create_array, open_array, write_npy
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import read_table, write_table
@@ -89,6 +88,7 @@ def make_losses(context: StageContext) -> dict[str, Any]:
             offsets=corpus.offsets[lo : hi + 1] - corpus.offsets[lo],
             max_length=corpus.max_length,
             bos_id=corpus.bos_id,
+            first_document=lo,
             column=j,
             place=s,
         )
@@ -155,6 +155,7 @@ class LossShard:
     offsets: NDArray[np.int64]
     max_length: int
     bos_id: int | None
+    first_document: int
     column: int
     place: int
 
@@ -179,7 +180,7 @@ def _cards(context: StageContext, sources: list[Any]) -> list[dict[str, Any]]:
             shards.save(names[source.name], np.frombuffer(text, dtype=np.uint8))
             advance(1)
 
-        run_shards(_describe, todo, workers=context.processes("losses"), on_done=keep)
+        context.run_shards("losses", _describe, todo, on_done=keep)
     cards = [json.loads(shards.load(names[source.name]).tobytes()) for source in sources]
     check_distinct([ModelCard(**card) for card in cards])
     return cards
@@ -196,7 +197,7 @@ def _compute_shards(context: StageContext, work: list[LossShard]) -> None:
             shards.save(shard.name, losses)
             advance(len(losses))
 
-        run_shards(_losses, todo, workers=context.processes("losses"), on_done=keep)
+        context.run_shards("losses", _losses, todo, on_done=keep)
 
 
 def _assemble_losses(
@@ -233,27 +234,30 @@ def _describe(source: Any) -> dict[str, Any]:
 
 def _losses(shard: LossShard) -> NDArray[np.float32]:
     """Compute the losses of one shard in a worker."""
+    from quantascope.lm.loading import torch_dtype
     from quantascope.lm.losses import document_losses
 
     config = shard.config
     module, card = load_cached(shard.source, config.device, config.dtype)
-    losses: NDArray[np.float32] = document_losses(
+    return document_losses(
         module,
         shard.tokens,
         shard.offsets,
-        max_length=shard.max_length,
+        max_length=shard.max_length + (shard.bos_id is not None),
         bos_id=shard.bos_id,
-        dtype=config.dtype,
+        dtype=torch_dtype(config.dtype, device=config.device),
         batch_tokens=config.batch_tokens,
-        device=config.device,
         name=card.name,
+        first_document=shard.first_document,
     )
-    return losses
 
 
 @lru_cache(maxsize=1)
 def load_cached(source: Any, device: str, dtype: str) -> tuple[Any, Any]:
     """Load a model, keeping the last one: shards of one model come one after the other."""
+    from transformers.utils import logging
+
     from quantascope.lm.loading import load_model
 
+    logging.disable_progress_bar()  # the run shows its own
     return load_model(source, device=device, dtype=dtype)
