@@ -15,8 +15,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("KMP_BLOCKTIME", "0")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-import click  # noqa: E402  (after the thread settings)
-import typer  # noqa: E402
+import typer  # noqa: E402  (after the thread settings)
 
 from quantascope.cli import inspect, run, suite  # noqa: E402
 from quantascope.core.errors import QuantascopeError  # noqa: E402
@@ -26,6 +25,9 @@ __all__ = ["app", "main"]
 _EXIT_DATA: Final = 1
 _EXIT_USAGE: Final = 2
 _EXIT_INTERRUPTED: Final = 130
+
+# typer carries its own click; its usage errors are the base of the one that it exports
+_USAGE_ERROR: Final = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="quantascope",
@@ -53,13 +55,13 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         code = app(args=arguments, prog_name="quantascope", standalone_mode=False)
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         code = error.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print("stopped; the same command resumes where it was", file=sys.stderr)
         code = _EXIT_INTERRUPTED
-    except click.ClickException as error:
-        code = _fail(error.format_message() + " (see --help)", _EXIT_USAGE)
+    except _USAGE_ERROR as error:
+        code = _usage(error.format_message())
     except (QuantascopeError, OSError, MemoryError) as error:
         if debug:
             raise
@@ -69,6 +71,13 @@ def main() -> None:
             raise
         code = _fail(str(error), _EXIT_USAGE)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(message: str) -> int:
+    if message.startswith("Usage:"):  # no command was given: the message is the help
+        print(message, file=sys.stderr)
+        return _EXIT_USAGE
+    return _fail(f"{message} (see --help)", _EXIT_USAGE)
 
 
 def _fail(message: str, code: int) -> int:
