@@ -1,0 +1,218 @@
+"""A gradient pressed into a few thousand numbers that keep inner products.
+
+First stage: the input side of every gradient matrix is multiplied by a random sign matrix (the
+engines do that while they go back). Second stage: CountSketch, every remaining component goes with
+a random sign to one random place of `dim`. Both keep inner products without bias.
+
+References
+----------
+Charikar, Chen and Farach-Colton 2002, doi:10.1007/3-540-45465-9_59 (CountSketch);
+Achlioptas 2003, doi:10.1016/S0022-0000(03)00025-4 (sign projections).
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from quantascope.core.errors import DataError
+from quantascope.core.progress import Advance, ignore_progress
+from quantascope.core.rng import stream
+from quantascope.qdg.config import SketchConfig
+from quantascope.qdg.engines import GradientEngine, make_engine
+from quantascope.qdg.parameters import choose_parameters
+
+__all__ = ["GradientSketch", "normalise", "sketch_predictions"]
+
+Sequences = Iterable[tuple[NDArray[np.integer], NDArray[np.integer]]]
+
+
+class GradientSketch:
+    """The random maps of one sketch, fixed by shapes and seed.
+
+    Parameters
+    ----------
+    shapes
+        Shape (n_out, n_in) of each gradient matrix.
+    dim
+        Numbers of a sketch.
+    input_dim
+        Width of the input-side projection; 0 leaves all matrices whole. A matrix not wider than
+        this is left whole.
+    seed
+        Seed of all signs and places.
+    device
+        Where gradients are.
+    input_maps, signal_maps
+        Preconditioner: a linear map ``(n_in, n_in)`` of the inputs and one ``(n_out, n_out)`` of
+        the backpropagated signals of a block, by its index; blocks not named are left as they are.
+    """
+
+    def __init__(
+        self,
+        shapes: Sequence[tuple[int, int]],
+        *,
+        dim: int,
+        input_dim: int,
+        seed: int,
+        device: torch.device | str = "cpu",
+        input_maps: dict[int, torch.Tensor] | None = None,
+        signal_maps: dict[int, torch.Tensor] | None = None,
+    ) -> None:
+        if dim < 1 or input_dim < 0:
+            raise ValueError(
+                f"dim, input_dim: {dim}, {input_dim}; dim must be at least 1, input_dim at least 0"
+            )
+        self.dim = dim
+        self.projections: list[torch.Tensor | None] = []
+        self._places, self._signs = [], []
+        self._signal_maps = signal_maps or {}
+        for index, (n_out, n_in) in enumerate(shapes):
+            projection = _projection(index, n_in, input_dim, seed)
+            if input_maps and index in input_maps:
+                whole = torch.eye(n_in) if projection is None else projection
+                projection = input_maps[index].cpu().float() @ whole
+            width = n_in if projection is None else projection.shape[1]
+            random = stream(seed, "sketch", "count", index)
+            places = random.integers(0, dim, size=width * n_out)
+            signs = random.integers(0, 2, size=width * n_out, dtype=np.int8) * 2 - 1
+            self.projections.append(None if projection is None else projection.to(device))
+            self._places.append(torch.from_numpy(places).to(device))
+            self._signs.append(torch.from_numpy(signs).to(device))
+
+    def compress(self, gradients: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Press projected gradients into sketches.
+
+        Parameters
+        ----------
+        gradients
+            For each block an array ``(K, m, n_out)``, as engines give it.
+
+        Returns
+        -------
+        torch.Tensor
+            Sketches ``(K, dim)``, float32, linear in the gradients.
+        """
+        total = torch.zeros(len(gradients[0]), self.dim, device=gradients[0].device)
+        for index, gradient in enumerate(gradients):
+            matrix = gradient.float()
+            if index in self._signal_maps:
+                matrix = matrix @ self._signal_maps[index].to(matrix).T
+            total.index_add_(1, self._places[index], matrix.flatten(1) * self._signs[index])
+        return total
+
+
+def _projection(index: int, n_in: int, input_dim: int, seed: int) -> torch.Tensor | None:
+    """Draw signs over the root of the width, (n_in, input_dim); None if that is not narrower."""
+    if not 0 < input_dim < n_in:
+        return None
+    signs = stream(seed, "sketch", "input", index).integers(0, 2, size=(n_in, input_dim)) * 2 - 1
+    return torch.from_numpy((signs / np.sqrt(input_dim)).astype(np.float32))
+
+
+def sketch_predictions(
+    module: PreTrainedModel,
+    sequences: Sequences,
+    *,
+    config: SketchConfig,
+    advance: Advance = ignore_progress,
+) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+    """Sketch the gradient of each prediction's own loss.
+
+    Parameters
+    ----------
+    module
+        Causal language model, already on its device and in its dtype.
+    sequences
+        Pairs of token ids as the model should read them, and positions of the predicted tokens
+        among them (each at least 1).
+    config
+        Engine, parameters and sketch.
+    advance
+        Told the number of predictions just done.
+
+    Returns
+    -------
+    sketch : NDArray[np.float16]
+        Unit vectors, axes ``(pred, dim)``, in the order of the input; a vanishing gradient is a
+        row of zeros.
+    norm : NDArray[np.float32]
+        Norm of the sketch before it was scaled, which estimates that of the gradient; axis
+        ``pred``.
+
+    Raises
+    ------
+    ValueError
+        If a position is out of range, or the model cannot serve the engine.
+    DataError
+        If a gradient is not finite.
+
+    Notes
+    -----
+    A sequence's passes depend on its own positions alone, so results do not depend on how
+    sequences are grouped into calls.
+    """
+    choice = choose_parameters(
+        module, biases=config.biases, norms=config.norms, embeddings=config.embeddings
+    )
+    device = next(module.parameters()).device
+    sketch = GradientSketch(
+        choice.shapes, dim=config.dim, input_dim=config.input_dim, seed=config.seed, device=device
+    )
+    engine = make_engine(
+        config.engine,
+        module,
+        choice,
+        projections=sketch.projections,
+        targets_per_pass=config.targets_per_pass,
+    )
+    rows = []
+    for input_ids, positions in sequences:
+        _check_positions(positions, len(input_ids))
+        ids = torch.as_tensor(np.asarray(input_ids, dtype=np.int64), device=device)
+        rows.append(_sketch_sequence(engine, sketch, ids, positions))
+        advance(len(positions))
+    return normalise(np.concatenate(rows) if rows else np.zeros((0, config.dim), np.float32))
+
+
+def _check_positions(positions: NDArray[np.integer], length: int) -> None:
+    if len(positions) and not 1 <= positions.min() <= positions.max() < length:
+        raise ValueError(
+            f"positions: {positions.min()} to {positions.max()} in a sequence of {length} tokens; "
+            f"allowed are 1 to {length - 1}"
+        )
+
+
+def _sketch_sequence(
+    engine: GradientEngine,
+    sketch: GradientSketch,
+    input_ids: torch.Tensor,
+    positions: NDArray[np.integer],
+) -> NDArray[np.float32]:
+    rows = np.empty((len(positions), sketch.dim), dtype=np.float32)
+    for indices, gradients in engine.gradients(input_ids, [int(p) for p in positions]):
+        rows[indices] = sketch.compress(gradients).cpu().numpy()
+    return rows
+
+
+def normalise(
+    rows: NDArray[np.float32],
+) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+    """Split sketches into unit vectors and norms.
+
+    Raises
+    ------
+    DataError
+        If a row is not finite.
+    """
+    norm = np.linalg.norm(rows, axis=1).astype(np.float32)
+    if not np.isfinite(norm).all():
+        bad = int(np.flatnonzero(~np.isfinite(norm))[0])
+        raise DataError(
+            f"gradient of prediction {bad} of this call is not finite; "
+            "compute in float32, or leave this prediction out"
+        )
+    scale = np.where(norm > 0, norm, 1.0)[:, None]
+    return (rows / scale).astype(np.float16), norm
