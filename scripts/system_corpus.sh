@@ -2,11 +2,13 @@
 # Fetch the documentation packages of the `debian` corpus and unpack them into a folder.
 # Usage: scripts/system_corpus.sh [FOLDER]      (default ~/.cache/quantascope/corpus)
 # Needs apt's package lists (apt-get update) but neither root nor any installation: packages are
-# downloaded and unpacked, their dependencies are not. About 60 MB down, 700 MB unpacked.
+# downloaded and unpacked, their dependencies are not. About 80 MB down, 430 MB unpacked.
 set -eu
 
 folder=${1:-$HOME/.cache/quantascope/corpus}
-python=${PYTHON:-python3}
+venv=$(dirname "$0")/../.venv/bin/python
+[ -x "$venv" ] || venv=python3
+python=${PYTHON:-$venv}
 packages="r-cran-janeaustenr python3.11-doc postgresql-doc-15 sqlite3-doc apache2-doc nodejs-doc
 python-django-doc golang-1.19-src rust-doc wordnet-base dict-jargon dict-devil"
 

@@ -82,5 +82,6 @@ def test_broken_markup_is_read_without_an_error(html):
 
 def test_markup_keeps_its_closing_tags():
     """The markup domain is about tags: only the frame around them goes."""
-    page = '<?xml version="1.0"?><html><head><meta/></head><body><p id="a">b</p><!-- c --></body></html>'
+    head = '<?xml version="1.0"?><html><head><meta/></head>'
+    page = head + '<body><p id="a">b</p><!-- c --></body></html>'
     assert markup_body(page) == '<html><body><p id="a">b</p></body></html>'

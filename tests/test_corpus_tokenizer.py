@@ -25,7 +25,15 @@ PLAIN = plain(BPE)
 
 def sentencepiece_tokenizer() -> Tokenizer:
     """Build a tokenizer in Llama's manner: blanks as low blocks, unknown bytes as <0xNN>."""
-    words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", "h", "i"]
+    words = [
+        "<unk>",
+        "<s>",
+        "</s>",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        "\u2581",
+        "h",
+        "i",
+    ]
     vocab = {word: at for at, word in enumerate([*words, "hi", "\u2581hi"])}
     merges = [("h", "i"), ("\u2581", "hi")]
     model = models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", byte_fallback=True)

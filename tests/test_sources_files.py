@@ -105,13 +105,15 @@ def test_every_cause_is_counted_and_the_good_text_is_left(hostile):
     documents, rejects = read(hostile)
     assert +rejects == EXPECTED
     assert set(rejects) <= set(REJECT_CAUSES)
-    assert {document.text.strip() for document in documents} == {
-        GOOD,
-        "jsonl " + GOOD,
-        "parquet " + GOOD,
-        "behind the long line",
-        "def f(x):\n    return x + 1",
-    } or documents[0].text.split() == GOOD.split()
+    assert sorted(" ".join(document.text.split()) for document in documents) == sorted(
+        [
+            GOOD,
+            "jsonl " + GOOD,
+            "parquet " + GOOD,
+            "behind the long line",
+            "def f(x): return x + 1",
+        ]
+    )
 
 
 def test_counts_do_not_depend_on_the_order_of_reading(hostile):

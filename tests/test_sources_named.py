@@ -26,7 +26,7 @@ SAMPLER = Path(str(files("quantascope"))) / "data" / "sampler"
 
 
 def test_the_sampler_is_small_and_every_text_has_its_licence():
-    """At most 2 MB in the wheel; the manifest names each file once, with a licence that is there."""
+    """At most 2 MB in the wheel; the manifest names each file, with a licence that is there."""
     on_disk = [path for path in SAMPLER.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in on_disk) <= 2_000_000
     rows = json.loads((SAMPLER / "manifest.json").read_text())["files"]
@@ -172,8 +172,11 @@ def test_readers_give_each_format_its_text(tmp_path):
     }
     verse = {"book": "1 John", "chapter": 2, "verse": 3, "text": "And so."}
     (tmp_path / "kjv.jsonl").write_text(json.dumps(verse))
-    assert dict(READERS["verses"](tmp_path / "kjv.jsonl")) == {"1_john": "1 John 2\n\n3 And so.\n\n"}
-    rust = '<pre class="src-line-numbers">1\n</pre><pre class="rust"><code>fn a() {\n    b &lt; c\n}</code></pre>'
+    assert dict(READERS["verses"](tmp_path / "kjv.jsonl")) == {
+        "1_john": "1 John 2\n\n3 And so.\n\n"
+    }
+    rust = '<pre class="src-line-numbers">1\n</pre><pre class="rust"><code>'
+    rust += "fn a() {\n    b &lt; c\n}</code></pre>"
     (tmp_path / "a.rs.html").write_text(rust)
     assert dict(READERS["rust_source"](tmp_path / "a.rs.html")) == {"": "fn a() {\n    b < c\n}\n"}
 
@@ -182,7 +185,9 @@ def test_novels_are_read_from_the_lazy_load_file_of_r(tmp_path):
     """Blocks of a length and a zlib stream, each an R character vector."""
 
     def block(lines: list[str]) -> bytes:
-        head = b"X\n" + b"".join(n.to_bytes(4, "big") for n in (2, 0x30600, 0x20300, 16, len(lines)))
+        head = b"X\n" + b"".join(
+            n.to_bytes(4, "big") for n in (2, 0x30600, 0x20300, 16, len(lines))
+        )
         rows = (
             (0x40009).to_bytes(4, "big") + len(line).to_bytes(4, "big") + line.encode()
             for line in lines

@@ -64,8 +64,7 @@ def _packages() -> Iterator[tuple[str, Path]]:
     for package in distributions():
         if not is_permissive(licence_of(package)):
             continue
+        name = package.name  # parses the metadata anew each time
         for file in package.files or []:
             if file.suffix == ".py" and ".." not in file.parts:
-                path = Path(str(package.locate_file(file)))
-                if path.is_file():
-                    yield f"{package.name}/{file.as_posix()}", path
+                yield f"{name}/{file.as_posix()}", Path(str(file.locate()))
