@@ -225,7 +225,7 @@ def test_a_hub_that_does_not_answer_is_one_line(monkeypatch):
     """Neither a missing package nor a missing network ends in a traceback of the client."""
 
     def fails(*_: object, **__: object) -> None:
-        raise ConnectionError("no route\nto host")
+        raise type("ClientError", (Exception,), {})("no route\nto host")
 
     fake_hub(monkeypatch, fails)
     with pytest.raises(DataError, match=r"^hf:a/b cannot be read from the hub: no route$"):
