@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 data (damaged artefact, unusable input), 2 usage (bad argu
 
 import os
 import sys
-from typing import Final
+from typing import Any, Final
 
 # One thread a process: two threads on a busy machine are slower than one, and sums then come out
 # the same every time. Libraries read these when they are first imported, hence before all else.
@@ -27,7 +27,7 @@ _EXIT_USAGE: Final = 2
 _EXIT_INTERRUPTED: Final = 130
 
 # typer carries its own click; its usage errors are the base of the one that it exports
-_USAGE_ERROR: Final = typer.BadParameter.__bases__[0]
+_USAGE_ERROR: Final[type[Any]] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="quantascope",

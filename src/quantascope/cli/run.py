@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _DEMO_PREDICTIONS: Final = 4000
+_PAPER_RESTARTS: Final = 30
 
 Dir = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
 Set = Annotated[
@@ -87,6 +88,19 @@ def run(
         int | None, typer.Option(min=2, help="Stop reading text after this many tokens.")
     ] = None,
     n: Annotated[int | None, typer.Option("--n", min=1, help="Predictions to select.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda, losses and gradients.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or auto, for losses.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Padded tokens in one forward pass.")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=2, help="Cut documents at this many tokens.")
+    ] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="The paper's 30 restarts of k-means, not 1.")
+    ] = False,
     config: Annotated[Path | None, typer.Option(help="A run.toml to start from.")] = None,
     set_: Set = None,
     dry_run: Annotated[
@@ -98,27 +112,25 @@ def run(
     workers: Workers = 0,
 ) -> None:
     """Discover what models have learned from text; resumes where an earlier run stopped."""
-    from quantascope.pipeline.config import set_values
+    from quantascope.pipeline.config import replace_values, set_values
 
-    resolved = _start_config(folder, config)
     if suite is not None and model:
         raise ValueError("--suite and --model: give one of the two")
-    if suite is not None:
-        resolved = replace(resolved, models=replace(resolved.models, suite=suite, model=()))
-    if model:
-        resolved = replace(resolved, models=replace(resolved.models, model=tuple(model)))
-    text = {
-        key: value
-        for key, value in (
-            ("source", tuple(corpus) if corpus else None),
-            ("text_column", text_column),
-            ("n_tokens", n_tokens),
-        )
-        if value is not None
+    flags = {
+        "models.suite": suite,
+        "models.model": model or ([] if suite is not None else None),
+        "corpus.source": corpus or None,
+        "corpus.text_column": text_column,
+        "corpus.n_tokens": n_tokens,
+        "corpus.max_length": max_length,
+        "selection.n": n,
+        "losses.device": device,
+        "sketch.device": device,
+        "losses.dtype": dtype,
+        "losses.batch_tokens": batch_size,
+        "clusters.n_init": _PAPER_RESTARTS if paper else None,
     }
-    resolved = replace(resolved, corpus=replace(resolved.corpus, **text))  # type: ignore[arg-type]
-    if n is not None:
-        resolved = replace(resolved, selection=replace(resolved.selection, n=n))
+    resolved = replace_values(_start_config(folder, config), flags)
     resolved = set_values(resolved, set_ or [])
     if dry_run:
         _print_plan(folder, resolved, overwrite or [])

@@ -6,7 +6,7 @@ writes is complete (defaults resolved) and can itself be run.
 
 import tomllib
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin, get_type_hints
@@ -22,7 +22,15 @@ from quantascope.qdg.config import (
     SketchConfig,
 )
 
-__all__ = ["RunConfig", "dump_config", "load_config", "parse_config", "set_values", "stage_config"]
+__all__ = [
+    "RunConfig",
+    "dump_config",
+    "load_config",
+    "parse_config",
+    "replace_values",
+    "set_values",
+    "stage_config",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +126,15 @@ def set_values(config: RunConfig, assignments: Sequence[str]) -> RunConfig:
         if not (equals and dot and key):
             raise ValueError(f"--set {assignment!r}: expected stage.key=value")
         config = _with_value(config, table, key=key, value=_parse_value(text.strip()))
+    return config
+
+
+def replace_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """Replace values by their address ``stage.key``; those that are None stay as they are."""
+    for address, value in values.items():
+        if value is not None:
+            table, _, key = address.partition(".")
+            config = _with_value(config, table, key=key, value=value)
     return config
 
 

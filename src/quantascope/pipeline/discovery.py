@@ -1,8 +1,301 @@
-"""stub"""
+"""The stages from sketches to labels: graph, clusters, ranks, fits, labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy import sparse
+
+from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
+from quantascope.pipeline.context import CorpusArrays, StageContext
+from quantascope.qdg.clusters import PreviousMembers, assemble_clusters
+from quantascope.qdg.config import ClustersConfig
+from quantascope.qdg.graph import knn_graph
+from quantascope.qdg.labels import label_clusters
+from quantascope.qdg.leiden import Grouping, leiden_groupings
+from quantascope.qdg.ranks import envelope, envelope_slope, rank_sizes
+from quantascope.qdg.spectral import spectral_groupings
+from quantascope.store.arrays import open_array
+from quantascope.store.folder import RunFolder
+from quantascope.store.tables import read_table, write_table
+
+__all__ = ["make_clusters", "make_fits", "make_graph", "make_labels", "make_ranks"]
+
+_SPECTRAL = "spectral"
 
 
-def make_graph(c):
-    return {}
+def make_graph(context: StageContext) -> dict[str, Any]:
+    """Find the neighbours of every prediction."""
+    config = context.config.graph
+    sketch = np.asarray(open_array(context.run.stage("sketch"), "sketch", name="sketch.zarr")[:])
+    with context.track("graph", len(sketch), unit="predictions") as advance:
+        graph = knn_graph(
+            sketch, n_neighbors=config.n_neighbors, block=config.block, advance=advance
+        ).tocoo()
+    edges = pa.table(
+        {
+            "row": graph.coords[0].astype(np.int64),
+            "column": graph.coords[1].astype(np.int64),
+            "similarity": graph.data.astype(np.float32),
+        }
+    )
+    write_table(context.workspace.path, "graph", name="edges.parquet", table=edges)
+    return {"n_preds": len(sketch), "n_edges": edges.num_rows // 2}
 
 
-make_clusters = make_fits = make_labels = make_ranks = make_graph
+def make_clusters(context: StageContext) -> dict[str, Any]:
+    """Cluster by every method and setting, name the clusters, and mark the default clustering."""
+    config = context.config.clusters
+    groupings = _groupings(context, _cluster_shards(context))
+    preds = read_table(context.run.stage("selection"), "preds.parquet")
+    sketch = open_array(context.run.stage("sketch"), "sketch", name="sketch.zarr")
+    tables = assemble_clusters(
+        groupings,
+        sketch=np.asarray(sketch[:]),
+        pred=preds.column("pred").to_numpy(),
+        doc=preds.column("doc").to_numpy(),
+        n_shuffles=config.null_shuffles,
+        seed=config.seed,
+        previous=_previous_members(context.run),
+    )
+    folder = context.workspace.path
+    write_table(folder, "clusters", name="clusterings.parquet", table=tables.clusterings)
+    write_table(folder, "clusters", name="members.parquet", table=tables.members)
+    write_table(folder, "clusters", name="clusters.parquet", table=tables.clusters)
+    default = next(row for row in tables.clusterings.to_pylist() if row["default"])
+    return {
+        "default": default["clustering"],
+        "n_clusters": default["n_clusters"],
+        "stability": default["stability"],
+    }
+
+
+def make_ranks(context: StageContext) -> dict[str, Any]:
+    """Count cluster sizes by rank, for every clustering and for their envelope."""
+    labels = {name: labels_of_members(context.run, name) for name in _clustering_names(context.run)}
+    rows = []
+    for name, found in labels.items():
+        sizes = rank_sizes(found)
+        rows.append(
+            pa.table(
+                {
+                    "clustering": [name] * len(sizes),
+                    "n_clusters": np.full(len(sizes), len(sizes)),
+                    "rank": np.arange(1, len(sizes) + 1),
+                    "size": sizes,
+                    "frequency": sizes / sizes.sum(),
+                }
+            )
+        )
+    size, n_clusters = envelope(
+        {count: rank_sizes(found) for count, found in _envelope_family(labels).items()}
+    )
+    table = pa.table({"rank": np.arange(1, len(size) + 1), "size": size, "n_clusters": n_clusters})
+    folder = context.workspace.path
+    write_table(folder, "ranks", name="ranks.parquet", table=pa.concat_tables(rows))
+    write_table(folder, "ranks", name="envelope.parquet", table=table)
+    return {"n_clusterings": len(labels), "n_ranks": len(size)}
+
+
+def make_fits(context: StageContext) -> dict[str, Any]:
+    """Fit the exponent of mean loss in size, and the slope of the rank-frequency envelope."""
+    config = context.config.ranks
+    labels = {name: labels_of_members(context.run, name) for name in _clustering_names(context.run)}
+    slope = envelope_slope(
+        _envelope_family(labels),
+        rank_lo=config.rank_lo,
+        rank_hi=config.rank_hi,
+        n_boot=config.n_boot,
+        seed=config.seed,
+    )
+    rows = [_fit_row("envelope_slope", slope, sign=1.0, calibrated=False)]
+    models = read_table(context.run.stage("losses"), "models.parquet").to_pandas()
+    models = models[models["step"].isna() | (models["step"] == models["step"].max())]
+    if models["n_params"].nunique() > 1:
+        scaling = fit_power_law(models["n_params"], models["mean_loss_nats"])
+        rows.insert(0, _fit_row("alpha_N", scaling, sign=-1.0, calibrated=True))
+    table = pa.Table.from_pylist(rows)
+    write_table(context.workspace.path, "fits", name="fits.parquet", table=table)
+    return {row["name"]: row["estimate"] if row["identified"] else None for row in rows}
+
+
+def make_labels(context: StageContext) -> dict[str, Any]:
+    """Say from counts what the members of each cluster of the default clustering share."""
+    config = context.config.labels
+    corpus = CorpusArrays.of(context.run)
+    facts = context.run.require("clusters").facts
+    members = _members(context.run, facts["default"])
+    clusters, labels = np.unique(members["cluster"].to_numpy().astype(str), return_inverse=True)
+    table = label_clusters(
+        corpus.tokens,
+        corpus.offsets,
+        members["pred"].to_numpy(),
+        labels=labels,
+        names=clusters,
+        config=config,
+    )
+    write_table(context.workspace.path, "labels", name="labels.parquet", table=table)
+    return {"clustering": facts["default"], "n_labels": table.num_rows}
+
+
+@dataclass(frozen=True)
+class ClusterShard:
+    """One resolution of Leiden, or the whole spectral family."""
+
+    run: RunFolder
+    config: ClustersConfig
+    method: str
+    resolution: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Name of the shard's files."""
+        return self.method if self.method == _SPECTRAL else f"leiden-{self.resolution:g}"
+
+
+def _cluster_shards(context: StageContext) -> list[ClusterShard]:
+    config = context.config.clusters
+    leiden = [ClusterShard(context.run, config, "leiden", r) for r in config.resolutions]
+    return [ClusterShard(context.run, config, _SPECTRAL)] * config.spectral + leiden
+
+
+def _groupings(context: StageContext, work: list[ClusterShard]) -> list[Grouping]:
+    """Compute the shards that are missing, the longest first, and read all back."""
+    shards = context.workspace.shards
+    todo = [shard for shard in work if not shards.has(shard.name)]
+    with context.track("clusters", len(work), unit="parts") as advance:
+        advance(len(work) - len(todo))
+
+        def keep(shard: ClusterShard, groupings: list[Grouping]) -> None:
+            shards.save(shard.name, pack_groupings(groupings))
+            advance(1)
+
+        context.run_shards("clusters", _cluster, todo, on_done=keep)
+    leiden_first = sorted(work, key=lambda shard: shard.method)
+    return [g for shard in leiden_first for g in unpack_groupings(shards.load(shard.name))]
+
+
+def _cluster(shard: ClusterShard) -> list[Grouping]:
+    """Compute one shard in a worker."""
+    config = shard.config
+    if shard.method == _SPECTRAL:
+        sketch = open_array(shard.run.stage("sketch"), "sketch", name="sketch.zarr")
+        return spectral_groupings(
+            np.asarray(sketch[:]),
+            n_clusters=config.n_clusters,
+            n_init=config.n_init,
+            stability_counts=config.stability_counts,
+            seed=config.seed,
+        )
+    return leiden_groupings(
+        read_graph(shard.run),
+        resolutions=(shard.resolution,),
+        n_seeds=config.leiden_seeds,
+        n_resamples=config.resamples,
+        resample_share=config.resample_share,
+        seed=config.seed,
+    )
+
+
+def read_graph(run: RunFolder) -> sparse.csr_array:
+    """Read the neighbour graph of a run as a symmetric sparse matrix."""
+    edges = read_table(run.stage("graph"), "edges.parquet")
+    n = int(run.require("graph").facts["n_preds"])
+    row, column, similarity = (edges.column(c).to_numpy() for c in ("row", "column", "similarity"))
+    return sparse.csr_array((similarity, (row, column)), shape=(n, n))
+
+
+def pack_groupings(groupings: list[Grouping]) -> NDArray[np.void]:
+    """Lay groupings and their reruns into one structured array, for a shard."""
+    n = len(groupings[0].labels)
+    rows = [(g, g.labels, False) for g in groupings]
+    rows += [(g, rerun, True) for g in groupings for rerun in g.reruns]
+    packed = np.empty(
+        len(rows),
+        dtype=[
+            ("name", "U32"),
+            ("method", "U16"),
+            ("parameter", "f8"),
+            ("stability", "f8"),
+            ("rerun", "?"),
+            ("labels", "i8", (n,)),
+        ],
+    )
+    for i, (g, labels, is_rerun) in enumerate(rows):
+        packed[i] = (g.name, g.method, g.parameter, g.stability, is_rerun, labels)
+    return packed
+
+
+def unpack_groupings(packed: NDArray[np.void]) -> list[Grouping]:
+    """Read back what `pack_groupings` laid down."""
+    return [
+        Grouping(
+            name=str(row["name"]),
+            method=str(row["method"]),
+            parameter=float(row["parameter"]),
+            labels=row["labels"],
+            stability=float(row["stability"]),
+            reruns=tuple(packed[(packed["name"] == row["name"]) & packed["rerun"]]["labels"]),
+        )
+        for row in packed[~packed["rerun"]]
+    ]
+
+
+def labels_of_members(run: RunFolder, clustering: str) -> NDArray[np.int64]:
+    """Give each member's cluster of one clustering as a number from 0."""
+    members = _members(run, clustering)
+    labels: NDArray[np.int64] = np.unique(
+        members["cluster"].to_numpy().astype(str), return_inverse=True
+    )[1]
+    return labels
+
+
+def _members(run: RunFolder, clustering: str) -> Any:
+    members = read_table(run.stage("clusters"), "members.parquet").to_pandas()
+    return members[members["clustering"] == clustering]
+
+
+def _clustering_names(run: RunFolder) -> list[str]:
+    names: list[str] = (
+        read_table(run.stage("clusters"), "clusterings.parquet").column("clustering").to_pylist()
+    )
+    return names
+
+
+def _envelope_family(labels: dict[str, NDArray[np.int64]]) -> dict[int, NDArray[np.int64]]:
+    """Take the spectral family, as the paper does; all clusterings where a run has none."""
+    spectral = {name: found for name, found in labels.items() if name.startswith(_SPECTRAL)}
+    return {int(found.max()) + 1: found for found in (spectral or labels).values()}
+
+
+def _previous_members(run: RunFolder) -> Mapping[str, PreviousMembers] | None:
+    """Members of the clustering that this one replaces, so that clusters keep their ids."""
+    if run.manifest("clusters") is None:
+        return None
+    members = read_table(run.stage("clusters"), "members.parquet").to_pandas()
+    return {
+        str(name): (group["pred"].to_numpy(), group["cluster"].to_numpy().astype(str))
+        for name, group in members.groupby("clustering", observed=True)
+    }
+
+
+def _fit_row(name: str, fit: PowerLawFit, *, sign: float, calibrated: bool) -> dict[str, Any]:
+    """Lay a fit into a row; `sign` -1 states the exponent of a falling law as positive."""
+    ends = sorted((sign * fit.lo, sign * fit.hi))
+    return {
+        "name": name,
+        "estimate": sign * fit.exponent,
+        "lo": ends[0],
+        "hi": ends[1],
+        "prefactor": fit.prefactor,
+        "range_lo": fit.x_lo,
+        "range_hi": fit.x_hi,
+        "n_points": fit.n_points,
+        "method": fit.method,
+        "identified": fit.identified,
+        "calibrated": calibrated,
+        "reason": fit.reason,
+    }

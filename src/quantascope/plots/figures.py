@@ -157,9 +157,9 @@ def plot_rank_frequency(
     ax.loglog(envelope["rank"], envelope["size"], color="black", label="envelope")
     if fit is not None and fit["identified"]:
         rank = np.array([fit["range_lo"], fit["range_hi"]], dtype=float)
-        text = f"slope {-fit['estimate']:.2f} [{-fit['hi']:.2f}, {-fit['lo']:.2f}]"
+        text = f"slope {fit['estimate']:.2f} [{fit['lo']:.2f}, {fit['hi']:.2f}]"
         text += "" if fit["calibrated"] else ", not calibrated"
-        line = fit["prefactor"] * rank ** -fit["estimate"]
+        line = fit["prefactor"] * rank ** fit["estimate"]
         ax.loglog(rank, line, "--", color="#D55E00", linewidth=2, label=text)
     ax.set_xlabel("rank of the cluster")
     ax.set_ylabel("size [predictions]")

@@ -110,7 +110,7 @@ def _slope(run: Run) -> str:
     if not fit["identified"]:
         return f"No slope is given for the rank-frequency envelope: {fit['reason']}."
     text = (
-        f"The rank-frequency envelope falls with exponent {fit['estimate']:.2f} "
+        f"The rank-frequency envelope has slope {fit['estimate']:.2f} "
         f"[{fit['lo']:.2f}, {fit['hi']:.2f}] over ranks {fit['range_lo']:.0f} to "
         f"{fit['range_hi']:.0f}."
     )

@@ -150,7 +150,7 @@ class Run:
         """Members of the default clustering: ``pred``, ``cluster``."""
         table = self.table("clusters", "members")
         mine = table[table["clustering"] == self.default_clustering]
-        return mine[["pred", "cluster"]].reset_index(drop=True)
+        return mine[["pred", "cluster"]].astype({"cluster": str}).reset_index(drop=True)
 
     @cached_property
     def labels(self) -> pd.DataFrame:

@@ -104,6 +104,7 @@ def _clusters(run: RunFolder) -> Iterator[Finding]:
     folder = run.stage("clusters")
     clusterings = read_table(folder, "clusterings.parquet").to_pandas()
     members = read_table(folder, "members.parquet").to_pandas()
+    members = members.astype({"clustering": str, "cluster": str})
     clusters = read_table(folder, "clusters.parquet").to_pandas()
     if int(clusterings["default"].sum()) != 1:
         yield "clusterings.parquet", "exactly one clustering must be the default"
