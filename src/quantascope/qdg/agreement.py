@@ -1,11 +1,13 @@
 """How far two groupings of the same predictions agree."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
-__all__ = ["adjusted_rand", "best_jaccard", "mean_pairwise_rand"]
+__all__ = ["adjusted_rand", "best_jaccard", "jaccard_matrix", "mean_pairwise_rand"]
 
 Labels = NDArray[np.integer]
 
@@ -30,7 +32,7 @@ def adjusted_rand(first: Labels, second: Labels) -> float:
     return float(adjusted_rand_score(first, second))
 
 
-def mean_pairwise_rand(groupings: list[Labels]) -> float:
+def mean_pairwise_rand(groupings: Sequence[Labels]) -> float:
     """Average the adjusted Rand index over all pairs; NaN for fewer than two groupings."""
     scores = [
         adjusted_rand(first, second)
@@ -40,35 +42,46 @@ def mean_pairwise_rand(groupings: list[Labels]) -> float:
     return float(np.mean(scores)) if scores else float("nan")
 
 
-def best_jaccard(first: Labels, second: Labels) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Find for each group of `first` the most alike group of `second`.
+def best_jaccard(first: Labels, second: Labels) -> NDArray[np.float64]:
+    """Find how well each group of `first` is found again in `second`.
 
     Parameters
     ----------
     first, second
-        Group of each prediction, axis ``pred``, numbered from 0; -1 for predictions in no group.
+        Group of each prediction, axis ``pred``, numbered from 0; -1 in `second` leaves a
+        prediction out of the comparison.
 
     Returns
     -------
-    overlap : NDArray[np.float64]
-        Largest Jaccard index (intersection over union) of each group of `first`.
-    match : NDArray[np.int64]
-        Group of `second` that reaches it, the first of equals; -1 where nothing is shared.
+    NDArray[np.float64]
+        Largest Jaccard index with any group of `second`, axis ``cluster``; NaN for a group none of
+        whose predictions are compared.
     """
-    jaccard = jaccard_matrix(first, second)
-    if jaccard.shape[1] == 0:
-        return np.zeros(jaccard.shape[0]), np.full(jaccard.shape[0], -1)
-    overlap = jaccard.max(axis=1)
-    match = np.where(overlap > 0, jaccard.argmax(axis=1), -1)
-    return overlap, match.astype(np.int64)
+    n_groups = int(first.max(initial=-1)) + 1
+    compared = second >= 0
+    shared = np.bincount(first[compared], minlength=n_groups) > 0
+    jaccard = jaccard_matrix(first[compared], second[compared])
+    best = np.full(n_groups, np.nan)
+    if jaccard.shape[1]:
+        best[: len(jaccard)] = jaccard.max(axis=1)
+    best[~shared] = np.nan
+    return best
 
 
 def jaccard_matrix(first: Labels, second: Labels) -> NDArray[np.float64]:
-    """Jaccard index of every pair of groups, axes ``(cluster of first, cluster of second)``."""
-    both = (first >= 0) & (second >= 0)
+    """Compute the Jaccard index, intersection over union, of every pair of groups.
+
+    Parameters
+    ----------
+    first, second
+        Group of each prediction, axis ``pred``, numbered from 0.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        Axes ``(cluster of first, cluster of second)``.
+    """
     shape = (int(first.max(initial=-1)) + 1, int(second.max(initial=-1)) + 1)
-    counts = sparse.coo_array((np.ones(both.sum()), (first[both], second[both])), shape=shape)
-    shared = counts.toarray()
-    sizes = np.bincount(first[first >= 0], minlength=shape[0])[:, None]
-    others = np.bincount(second[second >= 0], minlength=shape[1])[None, :]
+    shared = sparse.coo_array((np.ones(len(first)), (first, second)), shape=shape).toarray()
+    sizes, others = shared.sum(axis=1, keepdims=True), shared.sum(axis=0, keepdims=True)
     return shared / np.maximum(sizes + others - shared, 1.0)
