@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from quantascope.core.rng import stream
-from quantascope.qdg.config import LabelsConfig
 
 __all__ = ["FEATURES", "label_clusters"]
 
@@ -45,30 +44,36 @@ _SCHEMA: Final = pa.schema(
 
 
 def label_clusters(
-    tokens: NDArray[np.integer],
-    offsets: NDArray[np.integer],
-    pred: NDArray[np.int64],
-    *,
     labels: NDArray[np.integer],
-    names: NDArray[np.str_],
-    config: LabelsConfig,
+    *,
+    tokens: NDArray[np.integer],
+    pred: NDArray[np.int64],
+    pos: NDArray[np.integer],
+    ids: NDArray[np.str_],
+    held_out_share: float = 0.3,
+    n_candidates: int = 5,
+    seed: int = 0,
 ) -> pa.Table:
     """Find for each cluster the features that set its members apart.
 
     Parameters
     ----------
-    tokens
-        Flat token array of the corpus, axis ``token``; may be memory-mapped.
-    offsets
-        Where each document begins in it, and its end; no feature reaches across.
-    pred
-        Index of each predicted token in `tokens`, axis ``pred``.
     labels
         Cluster of each prediction, numbered from 0, axis ``pred``.
-    names
+    tokens
+        Flat token array of the corpus, axis ``token``; may be memory-mapped.
+    pred
+        Index of each predicted token in `tokens`, axis ``pred``.
+    pos
+        Position of each predicted token in its document, so that no feature reaches across.
+    ids
         Id of each cluster, axis ``cluster``.
-    config
-        Share of predictions kept for the AUC (in (0, 1)), features of each cluster, seed.
+    held_out_share
+        Share of predictions kept for the AUC, in (0, 1).
+    n_candidates
+        Features of each cluster.
+    seed
+        Seed of the split.
 
     Returns
     -------
@@ -84,19 +89,17 @@ def label_clusters(
     ValueError
         If the share is outside (0, 1).
     """
-    share = config.held_out_share
-    if not 0 < share < 1:
-        raise ValueError(f"held_out_share: {share}; allowed are above 0 and below 1")
-    pos = pred - np.asarray(offsets)[np.searchsorted(offsets, pred, side="right") - 1]
-    held = stream(config.seed, "labels", "held out").random(len(labels)) < share
+    if not 0 < held_out_share < 1:
+        raise ValueError(f"held_out_share: {held_out_share}; allowed are above 0 and below 1")
+    held = stream(seed, "labels", "held out").random(len(labels)) < held_out_share
     scores = [
         _score(labels, kind, tokens=tokens, pred=pred, pos=pos, held=held) for kind in FEATURES
     ]
     table = pd.concat([score for score in scores if len(score)] or scores)
     table = table.sort_values(["cluster", "z"], ascending=[True, False], kind="stable")
     table["place"] = table.groupby("cluster").cumcount() + 1
-    table = table[table["place"] <= config.n_candidates]
-    table["cluster"] = names[table["cluster"].to_numpy()].tolist()
+    table = table[table["place"] <= n_candidates]
+    table["cluster"] = ids[table["cluster"].to_numpy()].tolist()
     return pa.Table.from_pandas(table, schema=_SCHEMA, preserve_index=False)
 
 
