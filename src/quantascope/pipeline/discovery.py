@@ -126,19 +126,23 @@ def make_labels(context: StageContext) -> dict[str, Any]:
     """Say from counts what the members of each cluster of the default clustering share."""
     config = context.config.labels
     corpus = CorpusArrays.of(context.run)
-    facts = context.run.require("clusters").facts
-    members = _members(context.run, facts["default"])
-    clusters, labels = np.unique(members["cluster"].to_numpy().astype(str), return_inverse=True)
+    default = str(context.run.require("clusters").facts["default"])
+    members = _members(context.run, default)
+    ids, labels = np.unique(members["cluster"].to_numpy().astype(str), return_inverse=True)
+    pred = members["pred"].to_numpy()
+    start = corpus.offsets[np.searchsorted(corpus.offsets, pred, side="right") - 1]
     table = label_clusters(
-        corpus.tokens,
-        corpus.offsets,
-        members["pred"].to_numpy(),
-        labels=labels,
-        names=clusters,
-        config=config,
+        labels,
+        tokens=corpus.tokens,
+        pred=pred,
+        pos=pred - start,
+        ids=ids,
+        held_out_share=config.held_out_share,
+        n_candidates=config.n_candidates,
+        seed=config.seed,
     )
     write_table(context.workspace.path, "labels", name="labels.parquet", table=table)
-    return {"clustering": facts["default"], "n_labels": table.num_rows}
+    return {"clustering": default, "n_labels": table.num_rows}
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,12 @@ __all__ = ["Cluster", "Pred", "Run", "load"]
 
 _TOKENS_BEFORE = 64
 _TOKENS_AFTER = 12
+_FEATURE_WORDS = {
+    "next": "predicts",
+    "last": "after",
+    "last2": "after the 2 tokens",
+    "last3": "after the 3 tokens",
+}
 
 
 def load(path: str | Path) -> "Run":
@@ -170,7 +176,7 @@ class Run:
         parts = []
         for row in rows.itertuples():
             text = "".join(decode_tokens([self.vocab.get(int(i), b"") for i in row.token_ids]))
-            parts.append(f"{str(row.feature).replace('_', ' ')} {text!r}")
+            parts.append(f"{_FEATURE_WORDS.get(row.feature, row.feature)} {text!r}")
         return "; ".join(parts)
 
     def pred(self, pred: int) -> "Pred":
