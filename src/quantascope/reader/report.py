@@ -27,13 +27,13 @@ from quantascope.plots.figures import (
 )
 from quantascope.reader.conclusions import conclusions
 from quantascope.reader.run import Cluster, Run, load
-from quantascope.reader.tokens import render_text
 
 __all__ = ["REPORT", "write_report"]
 
 REPORT: Final = "report.html"
 _N_CLUSTERS: Final = 20
 _N_CONTEXTS: Final = 6
+_INFORMATIVE_AUC: Final = 0.6  # below it a label hardly tells members from others
 _MIN_SIZE_OF_STABLE: Final = 8  # below it a cluster's stability is a matter of one or two members
 _MAX_SIMILARITY_ROWS: Final = 700
 _LOSS_EDGES: Final = np.linspace(0.0, 12.0, 97)
@@ -111,7 +111,8 @@ def _summary(run: Run) -> dict[str, str]:
 def _card(cluster: Cluster) -> dict[str, Any]:
     return {
         "cluster": cluster,
-        "label": render_text(cluster.label, max_chars=160),
+        "label": cluster.label_html(),
+        "weak": not float(cluster.row["auc"]) >= _INFORMATIVE_AUC,
         "contexts": [
             {"html": pred.html(), "source": pred.source, "pred": pred.index}
             for pred in cluster.contexts(_N_CONTEXTS)

@@ -7,6 +7,7 @@ with that id. Nothing here writes, and nothing loads torch.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -170,14 +171,20 @@ class Run:
         """Fitted exponents with intervals, ranges and methods; index ``name``."""
         return self.table("fits", "fits").set_index("name")
 
-    def label_text(self, cluster: str, *, n_features: int = 2) -> str:
-        """Say a cluster's label in words: its best features, tokens in quotes."""
+    def label_parts(self, cluster: str, *, n_features: int = 2) -> list[tuple[str, str]]:
+        """Give a cluster's best features: a word for the kind, and the tokens' text."""
         rows = self.labels[self.labels["cluster"] == cluster].sort_values("place").head(n_features)
-        parts = []
-        for row in rows.itertuples():
-            text = "".join(decode_tokens([self.vocab.get(int(i), b"") for i in row.token_ids]))
-            parts.append(f"{_FEATURE_WORDS.get(row.feature, row.feature)} {text!r}")
-        return "; ".join(parts)
+        return [
+            (
+                _FEATURE_WORDS.get(row.feature, row.feature),
+                "".join(decode_tokens([self.vocab.get(int(i), b"") for i in row.token_ids])),
+            )
+            for row in rows.itertuples()
+        ]
+
+    def label_text(self, cluster: str) -> str:
+        """Say a cluster's label in words: its best features, tokens in quotes."""
+        return "; ".join(f"{word} {text!r}" for word, text in self.label_parts(cluster))
 
     def pred(self, pred: int) -> "Pred":
         """Give one prediction by its index.
@@ -216,9 +223,9 @@ class Run:
         """Show a static table of the largest clusters, for notebooks."""
         rows = Markup("").join(
             Markup("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>").format(
-                row.rank, row.cluster, row.size, render_text(row.label)
+                cluster.rank, cluster.id, cluster.size, cluster.label_html()
             )
-            for row in self.clusters.head(20).itertuples()
+            for cluster in islice(self, 20)
         )
         return Markup(
             "<b>{}</b>: {} clusters of {} predictions<table>"
@@ -253,6 +260,14 @@ class Cluster:
         """Label from counts."""
         return str(self.row["label"])
 
+    def label_html(self) -> Markup:
+        """Render the label: words plain, tokens escaped with their white space visible."""
+        parts = [
+            Markup("{} <code>{}</code>").format(word, render_text(text, max_chars=40))
+            for word, text in self.run.label_parts(self.id)
+        ]
+        return Markup("; ").join(parts) if parts else Markup("no label")
+
     @property
     def preds(self) -> NDArray[np.int64]:
         """Its predictions, in a fixed shuffled order."""
@@ -275,7 +290,7 @@ class Cluster:
             for pred in self.contexts(8)
         )
         return Markup("<b>{}</b>, rank {}, {} predictions: {}{}").format(
-            self.id, self.rank, self.size, render_text(self.label), contexts
+            self.id, self.rank, self.size, self.label_html(), contexts
         )
 
 
