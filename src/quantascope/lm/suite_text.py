@@ -5,6 +5,7 @@ sampler) is left out, and so is the validation text.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from quantascope.core.errors import DataError
+from quantascope.lm.documents import Document
 from quantascope.lm.fingerprint import Fingerprint
+from quantascope.lm.sources.local import local_documents
 from quantascope.lm.sources.mixture import CORPUS_FOLDER, training_documents
 from quantascope.lm.sources.sampler import sampler_fingerprint
 from quantascope.lm.suites import Suite
@@ -25,6 +28,7 @@ __all__ = ["SuiteText", "join_documents", "named_suite_text", "suite_text"]
 
 _CHARS_PER_TOKEN: Final = 4  # more than any of our vocabularies reaches, so validation suffices
 _DOCUMENTS_AT_ONCE: Final = 1024
+_HELD_OUT_LINE_SHARE: Final = 0.2  # as in the mixture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,12 +103,7 @@ def named_suite_text(suite: Suite, *, folder: Path = CORPUS_FOLDER) -> SuiteText
     DataError
         If the corpus is not installed.
     """
-    documents = training_documents(
-        n_chars=suite.n_chars,
-        seed=suite.data_seed,
-        held_out=sampler_fingerprint(),
-        folder=folder,
-    )
+    documents = _DOCUMENTS[suite.corpus](suite, folder)
     return suite_text(suite, (document.text for document in documents))
 
 
@@ -126,3 +125,27 @@ def _take_chars(texts: Iterator[str], n_chars: int) -> Iterator[str]:
         taken += len(text)
         if taken >= n_chars:
             return
+
+
+def _mixture(suite: Suite, folder: Path) -> Iterator[Document]:
+    return training_documents(
+        n_chars=suite.n_chars,
+        seed=suite.data_seed,
+        held_out=sampler_fingerprint(),
+        folder=folder,
+    )
+
+
+def _local(suite: Suite, folder: Path) -> Iterator[Document]:
+    """Python source that is on every machine, without what the sampler took of it."""
+    del folder
+    held_out, n_chars = sampler_fingerprint(), 0
+    for document in local_documents(seed=suite.data_seed, rejects=Counter()):
+        if not held_out.shares_text(document.text, line_share=_HELD_OUT_LINE_SHARE):
+            n_chars += len(document.text)
+            if n_chars > suite.n_chars:
+                return
+            yield document
+
+
+_DOCUMENTS: Final = {"mixture": _mixture, "local": _local}

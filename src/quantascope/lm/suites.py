@@ -61,7 +61,7 @@ class Suite:
     """Training and validation text wanted [character]."""
     vocab_size: int = 4096
     context_length: int = 256
-    batch_tokens: int = 4096
+    batch_tokens: int = 2048
     """Tokens of one step."""
     validation_tokens: int = 131_072
     warmup_share: float = 0.02
@@ -114,14 +114,14 @@ def suite_from_dict(fields: Mapping[str, Any]) -> Suite:
 
 
 _SIZES: Final = (
-    Size(name="0.006M", n_layers=2, width=16, n_heads=2, learning_rate=1.6e-2),
-    Size(name="0.014M", n_layers=2, width=24, n_heads=2, learning_rate=1.6e-2),
-    Size(name="0.025M", n_layers=2, width=32, n_heads=2, learning_rate=1.2e-2),
-    Size(name="0.098M", n_layers=2, width=64, n_heads=4, learning_rate=8e-3),
-    Size(name="0.33M", n_layers=3, width=96, n_heads=6, learning_rate=6e-3),
-    Size(name="0.92M", n_layers=3, width=160, n_heads=5, learning_rate=4e-3),
-    Size(name="1.8M", n_layers=4, width=192, n_heads=6, learning_rate=3e-3),
-    Size(name="7.4M", n_layers=6, width=320, n_heads=10, learning_rate=1.5e-3),
+    Size(name="0.006M", n_layers=2, width=16, n_heads=2, learning_rate=3e-2),
+    Size(name="0.014M", n_layers=2, width=24, n_heads=2, learning_rate=2.5e-2),
+    Size(name="0.025M", n_layers=2, width=32, n_heads=2, learning_rate=2e-2),
+    Size(name="0.098M", n_layers=2, width=64, n_heads=4, learning_rate=1.3e-2),
+    Size(name="0.33M", n_layers=3, width=96, n_heads=6, learning_rate=7e-3),
+    Size(name="0.92M", n_layers=3, width=160, n_heads=5, learning_rate=5e-3),
+    Size(name="1.8M", n_layers=4, width=192, n_heads=6, learning_rate=4e-3),
+    Size(name="7.4M", n_layers=6, width=320, n_heads=10, learning_rate=2e-3),
 )
 
 
@@ -143,11 +143,12 @@ SUITES: Final[dict[str, Suite]] = dict(
         Suite(
             name="demo-quick",
             sizes=_sizes("0.006M", "0.025M", "0.098M", "0.33M"),
-            n_tokens=1_500_000,
+            n_tokens=1_200_000,
             corpus="local",
             n_chars=5_000_000,
             vocab_size=2048,
-            validation_tokens=65_536,
+            batch_tokens=1024,
+            validation_tokens=32_768,
         ),
         Suite(
             name="small",
