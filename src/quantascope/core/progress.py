@@ -18,6 +18,7 @@ __all__ = ["Advance", "ignore_progress", "track"]
 Advance = Callable[[int], None]
 
 _SECONDS_BETWEEN_LINES: Final = 10.0
+_SECONDS_OF_RESUMING: Final = 1.0
 
 
 def ignore_progress(n: int) -> None:
@@ -67,16 +68,19 @@ def _bar(label: str, total: int, unit: str) -> Iterator[Advance]:
 
 def _plain_lines(label: str, total: int, unit: str) -> Advance:
     start = time.monotonic()
-    state = {"done": 0, "last": start}
+    state = {"done": 0, "last": start, "since": start, "base": 0}
 
     def advance(n: int) -> None:
         state["done"] += n
         now, done = time.monotonic(), int(state["done"])
+        if now - start < _SECONDS_OF_RESUMING:  # what an earlier run left says nothing of speed
+            state["since"], state["base"] = now, done
         finished = done >= total
         if now - state["last"] < _SECONDS_BETWEEN_LINES and not finished:
             return
         state["last"] = now
-        left = (now - start) * (total - done) / done if 0 < done < total else 0.0
+        fresh = done - state["base"]
+        left = (now - state["since"]) * (total - done) / fresh if fresh else 0.0
         text = f"{label}: {done:,}/{total:,} {unit} {now - start:.0f} s, {left:.0f} s left"
         print(text, file=sys.stderr, flush=True)
 
