@@ -57,4 +57,5 @@ def angular_similarity(cosine: NDArray[np.floating]) -> NDArray[np.floating]:
     >>> angular_similarity(np.array([1.0, 0.0, -1.0, 1.0 + 1e-7])).tolist()
     [1.0, 0.5, 0.0, 1.0]
     """
-    return (1.0 - np.arccos(np.clip(cosine, -1.0, 1.0)) / np.pi).astype(cosine.dtype)
+    similarity: NDArray[np.floating] = 1.0 - np.arccos(np.clip(cosine, -1.0, 1.0)) / np.pi
+    return similarity.astype(cosine.dtype)
