@@ -236,3 +236,8 @@ def test_dtype_names_are_checked():
     assert torch_dtype("auto") in (torch.float32, torch.bfloat16)
     with pytest.raises(ValueError, match="dtype: 'int8' found"):
         torch_dtype("int8")
+
+
+def test_a_device_that_is_not_there_is_a_usage_error(tiny_family):
+    with pytest.raises(ValueError, match="device: 'nonsense' cannot be used here"):
+        load_model(_only(tiny_family[0]), device="nonsense")

@@ -61,9 +61,12 @@ def load_model(
 
     Raises
     ------
+    ValueError
+        If there is no such device or dtype.
     DataError
         If it cannot be reached or read, or is no causal language model.
     """
+    _check_device(device)
     module = _load_stored(source)
     n_params, n_params_total = count_params(module)
     card = ModelCard(
@@ -76,7 +79,8 @@ def load_model(
         weights_sha256=weights_sha256(module),
         context_length=int(getattr(module.config, "max_position_embeddings", 0) or _UNLIMITED),
     )
-    module = module.to(device=device, dtype=torch_dtype(dtype, device=device)).eval()
+    torch.nn.Module.to(module, device, torch_dtype(dtype, device=device))
+    module.eval()
     _check_causal(module, source.name)
     return module, card
 
@@ -90,8 +94,8 @@ def load_tokenizer(source: ModelSource) -> ModelTokenizer:
         If there is none, or it has no fast form.
     """
     if source.kind == "suite":
-        backend = load_tokenizer_file(Path(source.location) / TOKENIZER_FILE)
-        return ModelTokenizer(tokenizer=backend, bos_id=None, sha256=_tokenizer_sha256(backend))
+        own = load_tokenizer_file(Path(source.location) / TOKENIZER_FILE)
+        return ModelTokenizer(tokenizer=own, bos_id=None, sha256=_tokenizer_sha256(own))
     try:
         loaded = AutoTokenizer.from_pretrained(**_pretrained(source))
     except _LOAD_ERRORS as error:
@@ -134,6 +138,13 @@ def torch_dtype(name: str, *, device: str = "cpu") -> torch.dtype:
     return dtype
 
 
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device: {device!r} cannot be used here ({_one_line(error)})") from error
+
+
 def _load_stored(source: ModelSource) -> PreTrainedModel:
     """Load the weights in the type they are stored in."""
     if source.kind == "suite":
@@ -141,7 +152,7 @@ def _load_stored(source: ModelSource) -> PreTrainedModel:
         card = next(card for card in folder.cards if card.file == source.revision)
         return load_checkpoint(folder.path / card.file, suite=folder.suite, card=card)
     try:
-        module, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             **_pretrained(source), dtype="auto", output_loading_info=True
         )
     except _LOAD_ERRORS as error:
@@ -149,6 +160,7 @@ def _load_stored(source: ModelSource) -> PreTrainedModel:
             f"model {source.name}: not a causal language model that can be loaded "
             f"({_one_line(error)})"
         ) from error
+    module, report = loaded
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise DataError(f"model {source.name}: weights missing, {missing[0]} and others")
@@ -208,8 +220,7 @@ def _is_on_hub(source: ModelSource) -> bool:
 
 def _check_causal(module: PreTrainedModel, name: str) -> None:
     """Stop at models in which a token sees the ones behind it."""
-    device = module.get_input_embeddings().weight.device
-    ids = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5]], device=device)
+    ids = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5]], device=torch.device(module.device))
     with torch.inference_mode():
         first, second = module(input_ids=ids).logits.float()
     change = (first - second).abs().amax(dim=1)

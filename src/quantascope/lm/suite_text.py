@@ -111,7 +111,7 @@ def join_documents(tokenizer: Tokenizer, texts: list[str]) -> NDArray[np.uint16]
     """Encode documents, each behind the separator, axis ``token``."""
     encoder = plain(tokenizer)
     separator = [tokenizer.token_to_id(END_OF_TEXT)]
-    parts = []
+    parts: list[NDArray[np.uint16]] = []
     for start in range(0, len(texts), _DOCUMENTS_AT_ONCE):
         batch = encoder.encode_batch_fast(texts[start : start + _DOCUMENTS_AT_ONCE])
         parts.extend(np.array(separator + one.ids, dtype=np.uint16) for one in batch)

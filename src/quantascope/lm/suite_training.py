@@ -160,8 +160,8 @@ def _train_members(suite: Suite, out: Path, *, workers: int, advance: Advance) -
                 process.start()
                 sender.close()
                 running[receiver] = member, process
-            for receiver in wait(list(running)):
-                assert isinstance(receiver, Connection)
+            ready = wait(list(running))
+            for receiver in [receiver for receiver in running if receiver in ready]:
                 _receive(receiver, running, advance)
     finally:
         stop.set()

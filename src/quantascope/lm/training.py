@@ -80,8 +80,12 @@ def start_training(suite: Suite, member: Member, *, bfloat16: bool = False) -> T
     model = build_model(suite, member)
     decayed = [w for w in model.parameters() if w.ndim > 1]
     others = [w for w in model.parameters() if w.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": suite.weight_decay},
+        {"params": others},
+    ]
     optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": suite.weight_decay}, {"params": others}],
+        groups,
         lr=member.size.learning_rate,
         betas=suite.betas,
         weight_decay=0.0,
@@ -310,6 +314,6 @@ class _BlockedCrossEntropy(torch.autograd.Function):
         return (total / len(hidden)).float()
 
     @staticmethod
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[Any, ...]:
         to_hidden, to_weight = ctx.saved_tensors
         return upstream * to_hidden, upstream * to_weight, None, None
