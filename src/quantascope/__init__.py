@@ -9,7 +9,7 @@ __all__ = ["__version__", "discover", "load"]
 __version__ = version("quantascope")
 
 # imported when first used, so that `import quantascope` needs neither tables nor torch
-_LAZY = {"load": "quantascope.reader.run", "discover": "quantascope.qdg.discover"}
+_LAZY = {"load": "quantascope.reader.run", "discover": "quantascope.pipeline.module"}
 
 
 def __getattr__(name: str) -> Any:

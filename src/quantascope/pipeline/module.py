@@ -1,0 +1,291 @@
+"""Discovery on any PyTorch module, in memory or as a run that the reader and the report open.
+
+Enters: a module, batches, a loss for each sample. Leaves: a `Discovery`, and with `run` a run
+folder in which each sample is a document: its rendered text, then its target as the one predicted
+token.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from quantascope.core.rng import derive_seed, hash_order
+from quantascope.lm.architecture import weights_sha256
+from quantascope.lm.fingerprint import document_hash
+from quantascope.pipeline.config import RunConfig, stage_config
+from quantascope.pipeline.runner import run_stages, write_config
+from quantascope.qdg.config import ClustersConfig, GraphConfig
+from quantascope.qdg.discover import Discovery
+from quantascope.qdg.discover import discover as discover_in_memory
+from quantascope.qdg.persample import LossPerSample
+from quantascope.store.arrays import write_array, write_npy
+from quantascope.store.folder import RunFolder
+from quantascope.store.tables import write_table
+
+__all__ = ["discover"]
+
+Render = Callable[[Any], Sequence[tuple[str, str]]]
+"""Gives for a batch, sample by sample, what goes in and the target, as text."""
+
+_MODULE: Final = "module"
+_N_BYTES: Final = 256  # the vocabulary: single bytes, then whole targets
+_STAGES_BEHIND: Final = ("graph", "clusters", "ranks", "fits", "labels")
+
+
+def discover(
+    module: nn.Module,
+    batches: Iterable[Any],
+    loss_per_sample: LossPerSample,
+    *,
+    run: str | Path | None = None,
+    render: Render | None = None,
+    name: str = "module",
+    dim: int = 4096,
+    graph: GraphConfig | None = None,
+    clusters: ClustersConfig | None = None,
+    seed: int = 0,
+) -> Discovery:
+    """Cluster the samples that a module treats by the same means.
+
+    Parameters
+    ----------
+    module
+        Any PyTorch module; differentiated in evaluation mode, left as it was.
+    batches
+        Tensors, or tuples, lists or dicts of tensors, whose first axis is the sample.
+    loss_per_sample
+        Called with module and batch, gives one loss a sample [nat], shape (n_samples,).
+    run
+        Folder to write as a run, with its report; None keeps the result in memory.
+    render
+        Gives for a batch the text of each sample and its target; None numbers the samples.
+    name
+        Name of the module in the run.
+    dim
+        Numbers of a sketch.
+    graph, clusters
+        Settings; None for the defaults, without the spectral family.
+    seed
+        Seed of the sketch; that of the clustering is in its settings.
+
+    Returns
+    -------
+    Discovery
+        Sketches, graph, groupings with stability, tables; samples in the order of the batches.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two samples, the loss is not one number a sample, or `render` does
+        not give one text a sample.
+    DataError
+        If a gradient is not finite.
+
+    References
+    ----------
+    arXiv:2303.13506, section 5.
+    """
+    graph, clusters = graph or GraphConfig(), clusters or ClustersConfig(spectral=False)
+    batches = list(batches) if run is not None else batches
+    found = discover_in_memory(
+        module, batches, loss_per_sample, dim=dim, graph=graph, clusters=clusters, seed=seed
+    )
+    if run is not None:
+        samples = _Samples.of(module, batches, loss_per_sample, render=render)
+        folder = RunFolder(Path(run))
+        config = _config(found, dim=dim, graph=graph, clusters=clusters, seed=seed)
+        _write_run(folder, config, module, samples=samples, found=found, name=name)
+        run_stages(folder, config, kinds=_STAGES_BEHIND)
+    return found
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Samples laid out as documents, with their losses [nat]."""
+
+    texts: list[str]
+    targets: list[str]
+    losses: NDArray[np.float32]
+    tokens: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    vocabulary: list[bytes]
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        batches: Iterable[Any],
+        loss_per_sample: LossPerSample,
+        *,
+        render: Render | None,
+    ) -> "_Samples":
+        """Compute the losses and render every sample to bytes and a target token."""
+        training = module.training
+        module.eval()
+        losses: list[NDArray[np.float32]] = []
+        rendered: list[tuple[str, str]] = []
+        try:
+            for batch in batches:
+                with torch.no_grad():
+                    losses.append(loss_per_sample(module, batch).float().cpu().numpy())
+                rendered += _render(batch, render, n=len(losses[-1]), first=len(rendered))
+        finally:
+            module.train(training)
+        texts = [text or " " for text, _ in rendered]
+        targets = [target for _, target in rendered]
+        names = sorted(set(targets))
+        place = {target: _N_BYTES + i for i, target in enumerate(names)}
+        documents = [
+            [*text.encode(), place[target]] for text, target in zip(texts, targets, strict=True)
+        ]
+        return cls(
+            texts=texts,
+            targets=targets,
+            losses=np.concatenate(losses),
+            tokens=np.concatenate([np.array(d, dtype=np.int32) for d in documents]),
+            offsets=np.cumsum([0] + [len(d) for d in documents]).astype(np.int64),
+            vocabulary=[bytes([b]) for b in range(_N_BYTES)] + [n.encode() for n in names],
+        )
+
+    @property
+    def preds(self) -> NDArray[np.int64]:
+        """Index of each sample's target: the last token of its document."""
+        return self.offsets[1:] - 1
+
+
+def _render(batch: Any, render: Render | None, *, n: int, first: int) -> Sequence[tuple[str, str]]:
+    if render is None:
+        return [(f"sample {first + i}: ", "?") for i in range(n)]
+    rendered = render(batch)
+    if len(rendered) != n:
+        raise ValueError(f"render: gave {len(rendered)} texts for a batch of {n}; give one each")
+    return rendered
+
+
+def _config(
+    found: Discovery, *, dim: int, graph: GraphConfig, clusters: ClustersConfig, seed: int
+) -> RunConfig:
+    base = RunConfig()
+    n = len(found.sketch)
+    return replace(
+        base,
+        models=replace(base.models, suite=_MODULE),
+        corpus=replace(base.corpus, source=(_MODULE,)),
+        selection=replace(base.selection, n=n, copied_ngram=0, repeated_context=0),
+        sketch=replace(base.sketch, engine=found.how, dim=dim, input_dim=0, seed=seed),
+        graph=graph,
+        clusters=clusters,
+    )
+
+
+def _write_run(
+    run: RunFolder,
+    config: RunConfig,
+    module: nn.Module,
+    *,
+    samples: _Samples,
+    found: Discovery,
+    name: str,
+) -> None:
+    """Write the four artefacts that the later stages rest on."""
+    run.root.mkdir(parents=True, exist_ok=True)
+    with run.lock():
+        run.recover()
+        write_config(run, config)
+        _write_corpus(run, config, samples)
+        _write_losses(run, config, samples, module=module, name=name)
+        order = _write_selection(run, config, samples, name=name)
+        work = run.open_workspace("sketch", stage_config(config, "sketch"))
+        write_array(work.path, "sketch", name="sketch.zarr", values=found.sketch[order])
+        write_array(work.path, "sketch", name="norms.zarr", values=found.norm[order])
+        n_components = sum(module.get_parameter(p).numel() for p in found.parameters)
+        facts = {"model": name, "n_preds": len(order), "dim": config.sketch.dim}
+        work.finish(facts | {"n_components": n_components})
+
+
+def _write_corpus(run: RunFolder, config: RunConfig, samples: _Samples) -> None:
+    work = run.open_workspace("corpus", stage_config(config, "corpus"))
+    n = len(samples.texts)
+    lengths = np.diff(samples.offsets)
+    docs = {
+        "doc": np.arange(n),
+        "source": [_MODULE] * n,
+        "domain": [_MODULE] * n,
+        "source_offset": np.arange(n),
+        "n_tokens": lengths,
+        "document_hash": np.array([document_hash(t) for t in samples.texts], dtype=np.uint64),
+    }
+    n_words = len(samples.vocabulary)
+    vocab = {"id": np.arange(n_words), "bytes": samples.vocabulary, "special": [False] * n_words}
+    write_npy(work.path, "corpus", name="tokens.npy", values=samples.tokens)
+    write_npy(work.path, "corpus", name="offsets.npy", values=samples.offsets)
+    write_table(work.path, "corpus", name="docs.parquet", table=pa.table(docs))
+    write_table(work.path, "corpus", name="vocab.parquet", table=pa.table(vocab))
+    work.finish(
+        {
+            "n_tokens": len(samples.tokens),
+            "n_documents": n,
+            "n_predictions": n,
+            "max_length": int(lengths.max()),
+            "bos_id": None,
+            "rejects": {},
+            "seen": None,
+        }
+    )
+
+
+def _write_losses(
+    run: RunFolder, config: RunConfig, samples: _Samples, *, module: nn.Module, name: str
+) -> None:
+    work = run.open_workspace("losses", stage_config(config, "losses"))
+    losses = np.full((len(samples.tokens), 1), np.nan, dtype=np.float32)
+    losses[samples.preds, 0] = samples.losses
+    embeddings = [part for part in module.modules() if isinstance(part, nn.Embedding)]
+    n_total = sum(weight.numel() for weight in module.parameters())
+    card = {
+        "model": 0,
+        "name": name,
+        "n_params": n_total - sum(part.weight.numel() for part in embeddings),
+        "n_params_total": n_total,
+        "step": None,
+        "n_tokens": None,
+        "seed": None,
+        "weights_sha256": weights_sha256(module),
+        "context_length": None,
+        "mean_loss_nats": float(samples.losses.mean(dtype=np.float64)),
+    }
+    write_array(work.path, "losses", name="losses.zarr", values=losses)
+    write_table(work.path, "losses", name="models.parquet", table=pa.Table.from_pylist([card]))
+    work.finish({"n_models": 1, "n_predictions": len(samples.losses)})
+
+
+def _write_selection(
+    run: RunFolder, config: RunConfig, samples: _Samples, *, name: str
+) -> NDArray[np.int64]:
+    """Select every sample, in the seeded order; give that order."""
+    work = run.open_workspace("selection", stage_config(config, "selection"))
+    key = hash_order(samples.preds, seed=derive_seed(config.selection.seed, "selection"))
+    order = np.argsort(key, kind="stable")
+    pred = samples.preds[order]
+    preds = {
+        "pred": pred,
+        "doc": order,
+        "pos": pred - samples.offsets[order],
+        "loss_nats": samples.losses[order],
+        "order": key[order],
+    }
+    n = len(order)
+    counts = {"rule": ["samples"], "n_before": [n], "n_after": [n]}
+    write_table(work.path, "selection", name="preds.parquet", table=pa.table(preds))
+    write_table(work.path, "selection", name="counts.parquet", table=pa.table(counts))
+    threshold = float(np.nextafter(samples.losses.max(), np.float32(np.inf)))
+    facts = {"model": name, "n_preds": n, "n_wanted": n}
+    work.finish(facts | {"threshold_nats": threshold, "threshold_raised": False})
+    return order
