@@ -3,9 +3,8 @@
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_DEMO_PREDICTIONS: Final = 4000
+_DEMO: Final = {"corpus.n_tokens": 300_000, "selection.n": 4000}
 _PAPER_RESTARTS: Final = 30
 
 Dir = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
@@ -58,14 +57,12 @@ def demo(
     workers: Workers = 0,
 ) -> None:
     """See what a family of small language models has learned from real text."""
-    from quantascope.pipeline.config import RunConfig
+    from quantascope.pipeline.config import RunConfig, replace_values
 
-    config = RunConfig()
+    values: dict[str, Any] = dict(_DEMO)
     if train:
-        suite = train_suite("demo-quick", folder / "suite", workers=workers)
-        config = replace(config, models=replace(config.models, suite=str(suite)))
-    selection = replace(config.selection, n=_DEMO_PREDICTIONS)
-    _run_all(folder, replace(config, selection=selection), workers=workers)
+        values["models.suite"] = str(train_suite("demo-quick", folder / "suite", workers=workers))
+    _run_all(folder, replace_values(RunConfig(), values), workers=workers)
 
 
 def run(
