@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy import sparse
 
 from quantascope.core.rng import stream
 
@@ -115,19 +114,17 @@ def _score(
     """Log-odds, z and held-out AUC of every feature of one kind in every cluster that has it."""
     known, grams = _grams(kind, tokens=tokens, pred=pred, pos=pos)
     features, feature = np.unique(grams, axis=0, return_inverse=True)
-    cluster, held = labels[known], held[known]
-    shape = (int(labels.max()) + 1, len(features))
-    fitted = _counts(cluster[~held], feature[~held], shape)
-    c, f = fitted.nonzero()
-    inside = np.asarray(fitted[c, f]).ravel()
-    outside = _sum(fitted, 0)[f] - inside
-    n_inside, total = _sum(fitted, 1)[c], float(fitted.sum())
-    prior = _PRIOR_TOTAL * (inside + outside) / total
+    n_features = max(len(features), 1)
+    cell, test = labels[known] * n_features + feature, held[known]
+    fitted, tested = _Counts(cell[~test], n_features), _Counts(cell[test], n_features)
+    c, f = np.divmod(fitted.cells, n_features)
+    inside, total = fitted.counts, fitted.counts.sum()
+    outside, n_inside = fitted.of_feature(f) - inside, fitted.of_cluster(c)
+    prior = _PRIOR_TOTAL * (inside + outside) / max(total, 1.0)
     odds = _log_odds(inside, n_inside, prior) - _log_odds(outside, total - n_inside, prior)
     z = odds / np.sqrt(1 / (inside + prior) + 1 / (outside + prior))
-    tested = _counts(cluster[held], feature[held], shape)
-    seen = np.asarray(tested[c, f]).ravel()
-    auc = _auc(seen, _sum(tested, 1)[c], _sum(tested, 0)[f] - seen, float(tested.sum()))
+    seen = tested.at(fitted.cells)
+    auc = _auc(seen, tested.of_cluster(c), tested.of_feature(f) - seen, tested.counts.sum())
     keep = (inside >= _MIN_COUNT) & (z > _MIN_Z)
     return pd.DataFrame(
         {
@@ -156,15 +153,34 @@ def _grams(
     return known, np.asarray(tokens[pred[known, None] + offsets], dtype=np.int64)
 
 
-def _counts(
-    cluster: NDArray[np.integer], feature: NDArray[np.integer], shape: tuple[int, int]
-) -> sparse.csr_array:
-    ones = np.ones(len(cluster))
-    return sparse.coo_array((ones, (cluster, feature)), shape=shape).tocsr()
+class _Counts:
+    """Predictions by (cluster, feature), the pair coded as ``cluster * n_features + feature``."""
+
+    def __init__(self, cell: NDArray[np.int64], n_features: int) -> None:
+        self.cells, counts = np.unique(cell, return_counts=True)
+        self.counts = counts.astype(np.float64)
+        self._clusters, self._features = np.divmod(self.cells, n_features)
+
+    def at(self, cells: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Look up the counts of some pairs, 0 where a pair never occurred."""
+        place = np.searchsorted(self.cells, cells)
+        found = np.append(self.cells, -1)[place] == cells
+        return np.where(found, np.append(self.counts, 0.0)[place], 0.0)
+
+    def of_cluster(self, wanted: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Count the predictions of whole clusters."""
+        return _sums(self._clusters, self.counts, wanted)
+
+    def of_feature(self, wanted: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Count the predictions of whole features."""
+        return _sums(self._features, self.counts, wanted)
 
 
-def _sum(counts: sparse.csr_array, axis: int) -> NDArray[np.float64]:
-    return np.asarray(counts.sum(axis=axis), dtype=np.float64).ravel()
+def _sums(
+    keys: NDArray[np.int64], counts: NDArray[np.float64], wanted: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    size = int(max(keys.max(initial=-1), wanted.max(initial=-1))) + 1
+    return np.bincount(keys, weights=counts, minlength=size)[wanted].astype(np.float64)
 
 
 def _log_odds(
