@@ -12,7 +12,7 @@ class ModelsConfig:
     suite: str = "demo"
     """Suite name (see ``SUITES``) or a folder written by ``suite train``; unused with `model`."""
     model: tuple[str, ...] = ()
-    """Hub ids with optional ``@REVISION``, local folders, or ``.gguf`` files; a family if several."""
+    """Hub ids with optional ``@REVISION``, folders, or ``.gguf`` files; a family if several."""
     steps: str = "last"
     """Which checkpoints of a suite: ``last`` or ``all``."""
 
@@ -44,8 +44,8 @@ class LossesConfig:
     device: str = "cpu"
     dtype: str = "float32"
     """``float32``, ``bfloat16``, or ``auto`` (bfloat16 where the processor multiplies it fast)."""
-    batch_tokens: int = 4096
-    """Padded tokens in one forward pass; halved when memory runs out."""
+    batch_tokens: int = 1024
+    """Padded tokens in one forward pass; halved when memory runs out. More is no faster on CPUs."""
     shard_tokens: int = 131_072
     """Tokens computed between two points of resumption."""
 
