@@ -240,6 +240,9 @@ def _pull_each(
     """Gradient of each leaf for each row's cotangent alone, from `output` ``(1, K, width)``."""
     if not leaves:
         return ()
+    if output.shape[1] == 1:  # the cost of vmap for nothing
+        found = torch.autograd.grad(output, leaves, cotangents, materialize_grads=True)
+        return tuple(gradient[None] for gradient in found)
     each = torch.arange(output.shape[1], device=output.device)
     seeds = output.new_zeros(len(each), *output.shape)
     seeds[each, 0, each] = cotangents[0]
