@@ -67,7 +67,8 @@ def main() -> None:
     print(f"gradient       {choice.n_params:,} numbers, {options.targets} predictions a sequence")
     print(f"reference      {slow:.4f} CPU-s a gradient")
     print(f"batched        {fast:.4f} CPU-s a gradient")
-    print(f"ratio          {slow / fast:.1f} (claim: at least 6)")
+    claim = "" if options.small else " (claim: at least 6)"
+    print(f"ratio          {slow / fast:.1f}{claim}")
     print(f"difference     {error:.1e} relative (claim: at most 1e-5)")
 
 

@@ -97,7 +97,7 @@ def envelope_slope(
     -------
     PowerLawFit
         Size against rank; not identified with fewer than ten ranks. It is not calibrated: on
-        known worlds the slope of this estimator is too flat (spec of the paper's figure A11).
+        known worlds the slope of this estimator is too flat (the paper's figure A11).
 
     Raises
     ------
