@@ -194,3 +194,13 @@ def test_features_do_not_reach_across_documents(text):
 def test_labels_refuse_an_impossible_share(text):
     with pytest.raises(ValueError, match="held_out_share"):
         label_clusters(ids=np.array(["c0"] * 5), held_out_share=1.0, **text)
+
+
+def test_a_feature_that_every_prediction_has_is_no_label(text):
+    """All predictions follow the same token: nobody is set apart by it, and no odds are infinite."""
+    ids = np.array([f"c{k:08x}" for k in range(5)])
+    tokens = text["tokens"].copy()
+    tokens[text["pred"] - 1] = 3
+    table = label_clusters(ids=ids, **(text | {"tokens": tokens})).to_pandas()
+    assert "last" not in set(table["feature"])
+    assert np.isfinite(table["log_odds"]).all()

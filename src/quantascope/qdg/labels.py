@@ -120,12 +120,14 @@ def _score(
     c, f = np.divmod(fitted.cells, n_features)
     inside, total = fitted.counts, fitted.counts.sum()
     outside, n_inside = fitted.of_feature(f) - inside, fitted.of_cluster(c)
-    prior = _PRIOR_TOTAL * (inside + outside) / max(total, 1.0)
+    # one more in the denominator keeps the odds finite for a feature that every prediction has
+    prior = _PRIOR_TOTAL * (inside + outside) / (total + 1.0)
     odds = _log_odds(inside, n_inside, prior) - _log_odds(outside, total - n_inside, prior)
     z = odds / np.sqrt(1 / (inside + prior) + 1 / (outside + prior))
     seen = tested.at(fitted.cells)
     auc = _auc(seen, tested.of_cluster(c), tested.of_feature(f) - seen, tested.counts.sum())
-    keep = (inside >= _MIN_COUNT) & (z > _MIN_Z)
+    tells = inside + outside < total  # what all share sets nobody apart
+    keep = (inside >= _MIN_COUNT) & (z > _MIN_Z) & tells
     return pd.DataFrame(
         {
             "cluster": c[keep],
