@@ -1,13 +1,16 @@
 """Discovery on a small classifier of handwritten digits, with a control.
 
-    python examples/discover_digits.py
+    python examples/discover_digits.py [RUN]
 
 Trains a network of 64-64-10 units for a few seconds, clusters the gradients of held-out images that
 it classifies well, and compares the clusters with the digits. The control clusters the raw pixels
 by the same means: what it finds already lies on the surface, and only what gradients find beyond it
 can say something about the network. Note that the loss knows the digit, so its gradient does too:
-this example shows the way, it proves no skill.
+this example shows the way, it proves no skill. With a folder RUN the finding is kept as a run, which
+`quantascope report RUN` and `quantascope.load(RUN)` open.
 """
+
+import sys
 
 import numpy as np
 import torch
@@ -15,9 +18,10 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional
 
+import quantascope
 from quantascope.qdg.agreement import adjusted_rand
 from quantascope.qdg.config import ClustersConfig
-from quantascope.qdg.discover import cluster_vectors, discover
+from quantascope.qdg.discover import cluster_vectors
 from quantascope.qdg.leiden import most_stable
 
 N_TRAIN = 900
@@ -33,7 +37,10 @@ def main() -> None:
     held_out = (pixels[N_TRAIN:], classes[N_TRAIN:])
     learned = loss_per_sample(network, held_out).detach() < 0.5  # nats
     images, truth = (part[learned] for part in held_out)
-    found = discover(network, [(images, truth)], loss_per_sample)
+    run = sys.argv[1] if len(sys.argv) > 1 else None
+    found = quantascope.discover(
+        network, [(images, truth)], loss_per_sample, run=run, render=render, name="digits"
+    )
 
     centred = images.numpy() - images.numpy().mean(axis=0)
     control = centred / np.linalg.norm(centred, axis=1, keepdims=True)
@@ -53,6 +60,14 @@ def main() -> None:
 def loss_per_sample(module: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
     images, truth = batch
     return functional.cross_entropy(module(images), truth, reduction="none")
+
+
+def render(batch: tuple[torch.Tensor, torch.Tensor]) -> list[tuple[str, str]]:
+    """Draw each image in eight lines of shades; the target is its digit."""
+    shades = np.array(list(" .:-=+*#%@"))
+    drawn = shades[(batch[0].numpy().reshape(-1, 8, 8) * 9).astype(int)]
+    texts = ["\n".join("".join(row) for row in image) + "\n" for image in drawn]
+    return [(text, str(int(digit))) for text, digit in zip(texts, batch[1], strict=True)]
 
 
 def train(images: torch.Tensor, truth: torch.Tensor) -> nn.Module:
