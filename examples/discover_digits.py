@@ -6,7 +6,7 @@ Trains a network of 64-64-10 units for a few seconds, clusters the gradients of 
 it classifies well, and compares the clusters with the digits. The control clusters the raw pixels
 by the same means: what it finds already lies on the surface, and only what gradients find beyond it
 can say something about the network. Note that the loss knows the digit, so its gradient does too:
-this example shows the way, it proves no skill. With a folder RUN the finding is kept as a run, which
+this example shows the way, it proves no skill. With a folder RUN the finding is kept as a run that
 `quantascope report RUN` and `quantascope.load(RUN)` open.
 """
 

@@ -197,7 +197,7 @@ def test_labels_refuse_an_impossible_share(text):
 
 
 def test_a_feature_that_every_prediction_has_is_no_label(text):
-    """All predictions follow the same token: nobody is set apart by it, and no odds are infinite."""
+    """All predictions follow one token: nobody is set apart by it, and no odds are infinite."""
     ids = np.array([f"c{k:08x}" for k in range(5)])
     tokens = text["tokens"].copy()
     tokens[text["pred"] - 1] = 3
