@@ -193,7 +193,8 @@ def test_a_run_reads_back_through_the_public_interface(finished):
     assert len(run.selection) == 60
     assert run.clusters["size"].sum() == len(run.members)
     cluster = run[1]
-    assert run[cluster.id].rank == 1
+    assert run[cluster.id] == cluster == next(iter(run))
+    assert cluster.rank == 1
     assert cluster.size == len(cluster.preds)
     pred = cluster.contexts(1)[0]
     assert pred.losses.index.tolist() == run.models["name"].tolist()

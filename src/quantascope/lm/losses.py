@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from quantascope.core.errors import DataError
@@ -181,8 +182,7 @@ def _unembed(module: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tenso
     for start in range(0, len(targets), _BLOCK_ROWS):
         rows = slice(start, start + _BLOCK_ROWS)
         logits = head(hidden[rows]).float()
-        right = logits.gather(1, targets[rows, None])
-        losses[rows] = (logits.logsumexp(1, keepdim=True) - right)[:, 0]
+        losses[rows] = cross_entropy(logits, targets[rows], reduction="none")
     return losses
 
 

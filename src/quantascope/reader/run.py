@@ -5,7 +5,7 @@ with that id. Nothing here writes, and nothing loads torch.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -205,7 +205,7 @@ class Run:
         found = table[table[column] == key]
         if found.empty:
             raise KeyError(f"{column} {key!r}: the default clustering has ranks 1 to {len(table)}")
-        return Cluster(self, found.iloc[0])
+        return Cluster(self, str(found.iloc[0]["cluster"]), found.iloc[0])
 
     def __len__(self) -> int:
         """Count the clusters of the default clustering."""
@@ -213,7 +213,7 @@ class Run:
 
     def __iter__(self) -> "Iterator[Cluster]":
         """Go through the clusters by rank."""
-        return (Cluster(self, row) for _, row in self.clusters.iterrows())
+        return (Cluster(self, str(row["cluster"]), row) for _, row in self.clusters.iterrows())
 
     def __repr__(self) -> str:
         """Say name and counts."""
@@ -238,12 +238,10 @@ class Cluster:
     """One cluster of the default clustering."""
 
     run: Run
-    row: pd.Series
-
-    @property
-    def id(self) -> str:
-        """Identity: ``c`` and eight hex digits."""
-        return str(self.row["cluster"])
+    id: str
+    """Identity: ``c`` and eight hex digits."""
+    row: pd.Series = field(compare=False, repr=False)
+    """Its row of `Run.clusters`."""
 
     @property
     def rank(self) -> int:
