@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None, derandomize=True)
+settings.load_profile("untimed")  # no test depends on the clock, or on a new seed every day
 
 TEXT = [
     f"Item {i}: the quick brown fox number {i} jumps over {i % 7} lazy dogs.\n"
