@@ -44,7 +44,7 @@ class LossesConfig:
     device: str = "cpu"
     dtype: str = "float32"
     """``float32``, ``bfloat16``, or ``auto`` (bfloat16 where the processor multiplies it fast)."""
-    batch_tokens: int = 1024
+    batch_tokens: int = 768
     """Padded tokens in one forward pass; halved when memory runs out. More is no faster on CPUs."""
     shard_tokens: int = 131_072
     """Tokens computed between two points of resumption."""
