@@ -29,6 +29,13 @@ def test_the_digits_example_finds_digits_and_keeps_a_run(tmp_path):
     assert run[1].contexts(1)[0].target in "0123456789"
 
 
+def test_the_small_run_shows_sizes_an_exponent_and_clusters(tmp_path):
+    output = run_example("small_run.py", str(tmp_path))
+    assert output.count("demo-") == 5
+    assert "alpha_N = 0." in output
+    assert "rank 2, " in output
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_every_example_has_a_test_here(path):
     assert path.name in Path(__file__).read_text(encoding="utf-8")

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from threadpoolctl import threadpool_limits
+
 from quantascope.core.progress import track
 from quantascope.pipeline.config import RunConfig, dump_config, stage_config
 from quantascope.pipeline.context import StageContext
@@ -102,7 +104,8 @@ def run_stages(
         If another process holds the run, or a parent is missing.
     """
     run.root.mkdir(parents=True, exist_ok=True)
-    with run.lock(), Executor(workers) as executor:
+    # one thread a process: sums come out the same every time, and threads do not fight for cores
+    with threadpool_limits(1), run.lock(), Executor(workers) as executor:
         run.recover()
         write_config(run, config)
         manifests = []

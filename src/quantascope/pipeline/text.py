@@ -255,9 +255,11 @@ def _losses(shard: LossShard) -> NDArray[np.float32]:
 @lru_cache(maxsize=1)
 def load_cached(source: Any, device: str, dtype: str) -> tuple[Any, Any]:
     """Load a model, keeping the last one: shards of one model come one after the other."""
+    import torch
     from transformers.utils import logging
 
     from quantascope.lm.loading import load_model
 
+    torch.set_num_threads(1)  # torch's own pool is not under the limits that the runner sets
     logging.disable_progress_bar()  # the run shows its own
     return load_model(source, device=device, dtype=dtype)
