@@ -1,7 +1,7 @@
 """Fingerprints: what text a model has seen, kept as hashes of documents and of long lines."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
 
-__all__ = ["LONG_LINE_CHARS", "Fingerprint", "SeenReport", "document_hash", "line_hashes"]
+__all__ = [
+    "LONG_LINE_CHARS",
+    "Fingerprint",
+    "SeenReport",
+    "document_hash",
+    "line_hashes",
+    "report_seen",
+]
 
 LONG_LINE_CHARS: Final = 40
 """Shorter lines recur by chance and say nothing about where a text comes from [character]."""
@@ -67,6 +74,8 @@ class SeenReport:
     ----------
     n_documents
         Texts looked at.
+    n_whole_documents
+        Texts known whole.
     n_seen_documents
         Texts known whole, or of whose compared lines at least half are known.
     share_of_lines_seen
@@ -74,8 +83,23 @@ class SeenReport:
     """
 
     n_documents: int
+    n_whole_documents: int
     n_seen_documents: int
     share_of_lines_seen: float
+
+
+def report_seen(counts: Sequence[tuple[bool, int, int]]) -> SeenReport:
+    """Sum up what `Fingerprint.shared` said of some texts."""
+    n_lines = sum(n for _, n, _ in counts)
+    n_known = sum(known for _, _, known in counts)
+    return SeenReport(
+        n_documents=len(counts),
+        n_whole_documents=sum(whole for whole, _, _ in counts),
+        n_seen_documents=sum(
+            whole or (known >= _SEEN_SHARE * n and known > 0) for whole, n, known in counts
+        ),
+        share_of_lines_seen=n_known / n_lines if n_lines else 0.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -129,14 +153,7 @@ class Fingerprint:
 
     def overlap(self, texts: Iterable[str]) -> SeenReport:
         """Report how much of some texts is known, however they were cut."""
-        counts = list(self._counts(texts))
-        seen = sum(whole or (known >= _SEEN_SHARE * n and known > 0) for whole, n, known in counts)
-        n_lines = sum(n for _, n, _ in counts)
-        n_known = sum(known for _, _, known in counts)
-        return SeenReport(len(counts), seen, n_known / n_lines if n_lines else 0.0)
-
-    def _counts(self, texts: Iterable[str]) -> Iterator[tuple[bool, int, int]]:
-        return (self.shared(text) for text in texts)
+        return report_seen([self.shared(text) for text in texts])
 
     def save(self, path: Path) -> None:
         """Write one .parquet file: columns ``kind`` and ``hash``."""

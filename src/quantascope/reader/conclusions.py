@@ -41,15 +41,17 @@ def _held_out(run: Run) -> str:
     if not seen:
         return "It is not known whether the models saw this text in training."
     share = float(seen["share_of_lines_seen"])
-    if seen["n_seen_documents"] == 0 and share < _SEEN_SHARE:
+    lines = f"{share:.1%} of their long lines, by a sample of one in sixteen, occur there"
+    if seen["n_whole_documents"] == 0 and share < _SEEN_SHARE:
         return (
-            f"The text was held out of training: none of {seen['n_documents']:,} documents is "
-            f"among the training documents, and {share:.2%} of their long lines occur there."
+            f"The text was held out: none of its {seen['n_documents']:,} documents was trained "
+            f"on; {lines}, as licence headers and common phrases do."
         )
     return (
-        f"Part of this text was seen in training: {seen['n_seen_documents']:,} of "
-        f"{seen['n_documents']:,} documents, {share:.1%} of their long lines. Losses are too low "
-        "by an unknown amount, and clusters may show memory rather than skill."
+        f"Part of this text was seen in training: {seen['n_whole_documents']:,} of "
+        f"{seen['n_documents']:,} documents whole, {seen['n_seen_documents']:,} by half of their "
+        f"long lines or more; {lines}. Losses are too low by an unknown amount, and clusters may "
+        "show memory rather than skill."
     )
 
 
