@@ -143,7 +143,7 @@ SUITES: Final[dict[str, Suite]] = dict(
         Suite(
             name="demo-quick",
             sizes=_sizes("0.006M", "0.025M", "0.098M", "0.33M"),
-            n_tokens=1_200_000,
+            n_tokens=1_500_000,
             corpus="local",
             n_chars=5_000_000,
             vocab_size=2048,
