@@ -33,6 +33,7 @@ REJECT_CAUSES: Final = {
     "long_line": "lines too long to hold: cut into pieces in plain text, dropped in .jsonl",
     "too_short": "documents of fewer than two characters or tokens",
     "duplicate": "documents read before, up to white space",
+    "over_max_mb": "sources whose text beyond max_mb was not read",
     "held_out": "documents that share text with what is measured",
     "cut_rest": "ends of long documents dropped by cut='truncate', or of a single token",
 }

@@ -78,6 +78,8 @@ class SeenReport:
         Texts known whole.
     n_seen_documents
         Texts known whole, or of whose compared lines at least half are known.
+    n_lines
+        Lines compared.
     share_of_lines_seen
         Share of all compared lines that are known, 0 to 1.
     """
@@ -85,6 +87,7 @@ class SeenReport:
     n_documents: int
     n_whole_documents: int
     n_seen_documents: int
+    n_lines: int
     share_of_lines_seen: float
 
 
@@ -98,6 +101,7 @@ def report_seen(counts: Sequence[tuple[bool, int, int]]) -> SeenReport:
         n_seen_documents=sum(
             whole or (known >= _SEEN_SHARE * n and known > 0) for whole, n, known in counts
         ),
+        n_lines=n_lines,
         share_of_lines_seen=n_known / n_lines if n_lines else 0.0,
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from quantascope.lm.documents import Document
-from quantascope.lm.fingerprint import Fingerprint, report_seen
+from quantascope.lm.fingerprint import Fingerprint, document_hash, report_seen
 from quantascope.lm.models import ModelSource
 from quantascope.lm.suite_folder import FINGERPRINT_FILE
 
@@ -26,15 +26,17 @@ class SeenCounter:
 
     def __init__(self, fingerprint: Fingerprint | None) -> None:
         self.fingerprint = fingerprint
-        self._counts: list[tuple[bool, int, int]] = []
+        self._counts: dict[int, tuple[bool, int, int]] = {}
 
     def passing(self, documents: Iterable[Document]) -> Iterator[Document]:
         """Yield documents as they are, counting each."""
         for document in documents:
             if self.fingerprint is not None:
-                self._counts.append(self.fingerprint.shared(document.text))
+                self._counts[document_hash(document.text)] = self.fingerprint.shared(document.text)
             yield document
 
-    def report(self) -> dict[str, Any] | None:
-        """Give the counts, JSON-able; None where it cannot be known."""
-        return None if self.fingerprint is None else asdict(report_seen(self._counts))
+    def report(self, kept: Iterable[int]) -> dict[str, Any] | None:
+        """Give the counts of the documents kept, by hash, JSON-able; None where unknown."""
+        if self.fingerprint is None:
+            return None
+        return asdict(report_seen([self._counts[document] for document in sorted(set(kept))]))

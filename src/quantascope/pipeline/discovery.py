@@ -1,14 +1,16 @@
 """The stages from sketches to labels: graph, clusters, ranks, fits, labels."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
+from quantascope.core.errors import ArtefactError
 from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
 from quantascope.pipeline.context import CorpusArrays, StageContext
 from quantascope.qdg.clusters import PreviousMembers, assemble_clusters
@@ -24,7 +26,8 @@ from quantascope.store.tables import read_table, write_table
 
 __all__ = ["make_clusters", "make_fits", "make_graph", "make_labels", "make_ranks"]
 
-_SPECTRAL = "spectral"
+_SPECTRAL: Final = "spectral"
+_MAX_SPECTRAL: Final = 20_000  # 5 GB of float32 matrices
 
 
 def make_graph(context: StageContext) -> dict[str, Any]:
@@ -69,7 +72,9 @@ def make_clusters(context: StageContext) -> dict[str, Any]:
     return {
         "default": default["clustering"],
         "n_clusters": default["n_clusters"],
-        "stability": default["stability"],
+        "stability": None if np.isnan(default["stability"]) else default["stability"],
+        "tokens": _token_facts(context.run),
+        "spectral_left_out": config.spectral and not _has_spectral(context),
     }
 
 
@@ -114,9 +119,10 @@ def make_fits(context: StageContext) -> dict[str, Any]:
     rows = [_fit_row("envelope_slope", slope, sign=1.0, calibrated=False)]
     models = read_table(context.run.stage("losses"), "models.parquet").to_pandas()
     models = models[models["step"].isna() | (models["step"] == models["step"].max())]
-    if models["n_params"].nunique() > 1:
-        scaling = fit_power_law(models["n_params"], models["mean_loss_nats"])
-        rows.insert(0, _fit_row("alpha_N", scaling, sign=-1.0, calibrated=True))
+    sizes = models.groupby("n_params")["mean_loss_nats"].mean()  # seeds of a size are one point
+    if len(sizes) > 1:
+        scaling = fit_power_law(sizes.index.to_numpy(), sizes.to_numpy())
+        rows.insert(0, _fit_row("alpha_N", scaling, sign=-1.0, calibrated=False))
     table = pa.Table.from_pylist(rows)
     write_table(context.workspace.path, "fits", name="fits.parquet", table=table)
     return {row["name"]: row["estimate"] if row["identified"] else None for row in rows}
@@ -162,8 +168,15 @@ class ClusterShard:
 
 def _cluster_shards(context: StageContext) -> list[ClusterShard]:
     config = context.config.clusters
-    leiden = [ClusterShard(context.run, config, "leiden", r) for r in config.resolutions]
-    return [ClusterShard(context.run, config, _SPECTRAL)] * config.spectral + leiden
+    resolutions = sorted(set(config.resolutions))
+    leiden = [ClusterShard(context.run, config, "leiden", r) for r in resolutions]
+    return [ClusterShard(context.run, config, _SPECTRAL)] * _has_spectral(context) + leiden
+
+
+def _has_spectral(context: StageContext) -> bool:
+    """Say whether the family is run: it needs a dense matrix of all pairs."""
+    n_preds = int(context.run.require("graph").facts["n_preds"])
+    return context.config.clusters.spectral and n_preds <= _MAX_SPECTRAL
 
 
 def _groupings(context: StageContext, work: list[ClusterShard]) -> list[Grouping]:
@@ -277,13 +290,33 @@ def _envelope_family(labels: dict[str, NDArray[np.int64]]) -> dict[int, NDArray[
 
 def _previous_members(run: RunFolder) -> Mapping[str, PreviousMembers] | None:
     """Members of the clustering that this one replaces, so that clusters keep their ids."""
-    if run.manifest("clusters") is None:
+    try:
+        before = run.manifest("clusters")
+        if before is None or not _grew_from(run, before.facts.get("tokens", {})):
+            return None
+        members = read_table(run.stage("clusters"), "members.parquet").to_pandas()
+    except ArtefactError:  # a damaged predecessor has no ids to hand on, and is being replaced
         return None
-    members = read_table(run.stage("clusters"), "members.parquet").to_pandas()
     return {
         str(name): (group["pred"].to_numpy(), group["cluster"].to_numpy().astype(str))
         for name, group in members.groupby("clustering", observed=True)
     }
+
+
+def _token_facts(run: RunFolder) -> dict[str, Any]:
+    """Say which tokens the preds of this clustering index."""
+    tokens = CorpusArrays.of(run).tokens
+    return {"n": len(tokens), "sha256": _hash_tokens(tokens, len(tokens))}
+
+
+def _grew_from(run: RunFolder, before: dict[str, Any]) -> bool:
+    """Say whether the corpus begins with the tokens of an earlier state: preds mean the same."""
+    tokens, n = CorpusArrays.of(run).tokens, int(before.get("n", -1))
+    return 0 <= n <= len(tokens) and _hash_tokens(tokens, n) == before.get("sha256")
+
+
+def _hash_tokens(tokens: NDArray[np.int32], n: int) -> str:
+    return hashlib.sha256(np.ascontiguousarray(tokens[:n]).data).hexdigest()
 
 
 def _fit_row(name: str, fit: PowerLawFit, *, sign: float, calibrated: bool) -> dict[str, Any]:

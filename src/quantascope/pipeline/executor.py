@@ -4,6 +4,7 @@ Workers hold one thread each. They watch their parent and leave when it is kille
 leaves no process behind.
 """
 
+import importlib.util
 import multiprocessing
 import os
 import threading
@@ -12,6 +13,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for_connection
 from typing import Any, Final, Self, TypeVar
+
+from threadpoolctl import threadpool_limits
 
 __all__ = ["Executor"]
 
@@ -108,9 +111,11 @@ def _feed(
 
 
 def _start_worker() -> None:
-    import torch
+    threadpool_limits(1)
+    if importlib.util.find_spec("torch") is not None:  # the base install clusters without it
+        import torch
 
-    torch.set_num_threads(1)
+        torch.set_num_threads(1)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 

@@ -19,7 +19,7 @@ from torch import nn
 from quantascope.core.rng import derive_seed, hash_order
 from quantascope.lm.architecture import weights_sha256
 from quantascope.lm.fingerprint import document_hash
-from quantascope.pipeline.config import RunConfig, stage_config
+from quantascope.pipeline.config import RunConfig, load_config, stage_config
 from quantascope.pipeline.runner import run_stages, write_config
 from quantascope.qdg.config import ClustersConfig, GraphConfig
 from quantascope.qdg.discover import Discovery
@@ -63,7 +63,8 @@ def discover(
     loss_per_sample
         Called with module and batch, gives one loss a sample [nat], shape (n_samples,).
     run
-        Folder to write as a run, with its report; None keeps the result in memory.
+        Folder to write as a run, which `quantascope report` and `quantascope.load` open; None
+        keeps the result in memory.
     render
         Gives for a batch the text of each sample and its target; None numbers the samples.
     name
@@ -92,6 +93,8 @@ def discover(
     ----------
     arXiv:2303.13506, section 5.
     """
+    if run is not None:
+        _check_folder(RunFolder(Path(run)))
     graph, clusters = graph or GraphConfig(), clusters or ClustersConfig(spectral=False)
     batches = list(batches) if run is not None else batches
     found = discover_in_memory(
@@ -158,6 +161,11 @@ class _Samples:
     def preds(self) -> NDArray[np.int64]:
         """Index of each sample's target: the last token of its document."""
         return self.offsets[1:] - 1
+
+
+def _check_folder(run: RunFolder) -> None:
+    if run.config_path.is_file() and load_config(run.config_path).models.suite != _MODULE:
+        raise ValueError(f"run: {run.root} holds a run of language models; give another folder")
 
 
 def _render(batch: Any, render: Render | None, *, n: int, first: int) -> Sequence[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The stages from text to selected predictions: corpus, losses, selection."""
 
 import json
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -58,16 +59,16 @@ def make_corpus(context: StageContext) -> dict[str, Any]:
         "bos_id": shared.bos_id,
         "tokenizer_sha256": shared.sha256,
         "rejects": dict(sorted(rejects.items())),
-        "seen": watch.report(),
+        "seen": watch.report(corpus.docs.column("document_hash").to_pylist()),
     }
 
 
 def _max_length(sources: list[Any], wanted: int | None, *, n_reserved: int) -> int:
-    """Cut at the shortest context, the paper's 1,024 tokens, or what the config wants."""
+    """Cut at what the config wants, else at the paper's 1,024 tokens; never past a context."""
     from quantascope.lm.outline import outline_model
 
     shortest = min(outline_model(source).context_length for source in sources) - n_reserved
-    return min(shortest, _MAX_LENGTH, wanted or _MAX_LENGTH)
+    return min(shortest, wanted or _MAX_LENGTH)
 
 
 def make_losses(context: StageContext) -> dict[str, Any]:
@@ -136,13 +137,18 @@ def model_column(run: RunFolder, name: str) -> tuple[int, str]:
     """
     rows = read_table(run.stage("losses"), "models.parquet").to_pylist()
     if not name:
-        best = max(rows, key=lambda row: (row["n_params"], row["step"] or 0, -row["model"]))
+        best = max(rows, key=lambda row: (row["n_params"], _step(row), -row["model"]))
         return int(best["model"]), str(best["name"])
     for row in rows:
         if row["name"] == name:
             return int(row["model"]), name
     names = ", ".join(row["name"] for row in rows)
     raise ValueError(f"selection.model: {name!r} is not a model of this run; it has {names}")
+
+
+def _step(row: dict[str, Any]) -> float:
+    """Order checkpoints: a model without a step is the finished one."""
+    return math.inf if row["step"] is None else float(row["step"])
 
 
 @dataclass(frozen=True)

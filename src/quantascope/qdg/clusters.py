@@ -144,6 +144,8 @@ def _carry_over(
     _, now, then = np.intersect1d(pred, previous[0], assume_unique=True, return_indices=True)
     names, earlier = np.unique(previous[1], return_inverse=True)
     jaccard = jaccard_matrix(labels[now], earlier[then])
+    left = np.bincount(earlier[then], minlength=len(names)) / np.bincount(earlier)
+    jaccard[:, left[: jaccard.shape[1]] < _CARRIED] = 0.0  # too little is left to tell it by
     groups, olds = np.nonzero(jaccard >= _CARRIED)
     used: set[int] = set()
     for place in np.argsort(-jaccard[groups, olds], kind="stable"):

@@ -7,6 +7,7 @@ from quantascope.reader.run import Run
 __all__ = ["conclusions"]
 
 _STABLE = 0.7  # adjusted Rand index above which a clustering is called stable across its reruns
+_MIN_LINES = 20  # compared lines below which nothing is said about shared lines
 _SEEN_SHARE = 0.01  # share of long lines above which a text counts as partly seen
 
 
@@ -42,6 +43,11 @@ def _held_out(run: Run) -> str:
         return "It is not known whether the models saw this text in training."
     share = float(seen["share_of_lines_seen"])
     lines = f"{share:.1%} of their long lines, by a sample of one in sixteen, occur there"
+    if seen["n_whole_documents"] == 0 and seen["n_lines"] < _MIN_LINES:
+        return (
+            "None of the documents was trained on as a whole, but their lines are too short to "
+            "tell whether they were trained on in another cut."
+        )
     if seen["n_whole_documents"] == 0 and share < _SEEN_SHARE:
         return (
             f"The text was held out: none of its {seen['n_documents']:,} documents was trained "

@@ -155,7 +155,10 @@ class RunFolder:
         for left_over in path.iterdir():  # a half-written file is never mistaken for a whole one
             if left_over.name not in ("shards", "key"):
                 _remove(left_over)
-        marker.write_text(key, encoding="utf-8")
+        if not same:
+            temporary = marker.with_name("key.tmp")
+            temporary.write_text(key, encoding="utf-8")
+            temporary.replace(marker)
         return Workspace(path, kind, config, parents, self.stage(kind))
 
     def recover(self) -> None:

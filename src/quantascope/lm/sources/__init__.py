@@ -79,7 +79,8 @@ def open_sources(
     rejects = Counter() if rejects is None else rejects
     parts = [_open(spec, config, rejects) for spec in config.source]
     documents = (document for part in parts for document in part)
-    return unique_documents(_capped(documents, max_mb=config.max_mb), rejects=rejects)
+    capped = _capped(documents, max_mb=config.max_mb, rejects=rejects)
+    return unique_documents(capped, rejects=rejects)
 
 
 def _open(spec: str, config: CorpusConfig, rejects: Rejects[str]) -> Iterator[Document]:
@@ -97,10 +98,13 @@ def _open(spec: str, config: CorpusConfig, rejects: Rejects[str]) -> Iterator[Do
     raise ValueError(f"corpus.source: {spec!r} is no file or folder, nor hf:ID, nor one of {names}")
 
 
-def _capped(documents: Iterable[Document], *, max_mb: float) -> Iterator[Document]:
+def _capped(
+    documents: Iterable[Document], *, max_mb: float, rejects: Rejects[str]
+) -> Iterator[Document]:
     left = max_mb * 1e6
     for document in documents:
         left -= len(document.text.encode())
         if left < 0:
+            rejects["over_max_mb"] += 1
             return
         yield document
