@@ -27,6 +27,7 @@ test: setup
 	$(BIN)/ruff check src tests benchmarks examples scripts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest -q --doctest-modules src/quantascope
 	$(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: setup

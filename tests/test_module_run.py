@@ -67,6 +67,13 @@ def test_memory_and_run_hold_the_same_sketches_and_losses(found_and_run, world):
     assert np.allclose(run.selection["loss_nats"], losses[rows], rtol=1e-6)
 
 
+def test_a_run_of_language_models_is_not_overwritten(world, tmp_path):
+    module, batches = world
+    (tmp_path / "run.toml").write_text("[models]\nsuite = 'demo'\n")
+    with pytest.raises(ValueError, match="give another folder"):
+        quantascope.discover(module, batches, loss_per_sample, run=tmp_path, clusters=CLUSTERS)
+
+
 def test_the_module_is_left_in_its_mode(world):
     module, batches = world
     module.train()

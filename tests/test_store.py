@@ -51,6 +51,11 @@ def _make_losses(run: RunFolder):
     return work.finish({})
 
 
+def _write_sealed(path, content):
+    inside = {key: value for key, value in content.items() if key not in ("digest", "made")}
+    path.write_text(json.dumps(content | {"digest": digest_json(inside)}))
+
+
 @pytest.fixture
 def run(tmp_path):
     return RunFolder(tmp_path / "run")
@@ -88,7 +93,7 @@ def test_time_and_host_are_outside_the_digest(run):
     manifest = _make_corpus(run)
     path = run.stage("corpus") / MANIFEST
     content = json.loads(path.read_text())
-    content["made"] = {"time": 0.0, "host": "elsewhere", "device": "cuda"}
+    content["made"] = {"time": 0.0, "host": "elsewhere", "device": "cuda"}  # no other key
     path.write_text(json.dumps(content))
     assert read_manifest(run.stage("corpus")).digest == manifest.digest
 
@@ -100,8 +105,8 @@ def test_digest_of_json_ignores_key_order():
 
 def test_a_changed_config_makes_a_stage_stale_and_names_the_key(run):
     _make_corpus(run)
-    assert stage_status(run, "corpus", CORPUS_CONFIG).state == "done"
-    status = stage_status(run, "corpus", CORPUS_CONFIG | {"seed": 4})
+    assert stage_status(run, "corpus", {"corpus": CORPUS_CONFIG}).state == "done"
+    status = stage_status(run, "corpus", {"corpus": CORPUS_CONFIG | {"seed": 4}})
     assert (status.state, status.why) == ("stale", "config changed: seed")
 
 
@@ -118,7 +123,7 @@ def test_an_unfinished_stage_is_partial_and_the_old_artefact_stays(run):
     run.open_workspace("losses", {})
     assert stage_status(run, "losses", {}).state == "partial"
     run.open_workspace("corpus", {"other": 1})
-    assert stage_status(run, "corpus", CORPUS_CONFIG).state == "done"
+    assert stage_status(run, "corpus", {"corpus": CORPUS_CONFIG}).state == "done"
 
 
 def test_shards_are_kept_for_the_same_key_and_dropped_for_another(run):
@@ -175,6 +180,24 @@ def test_every_flipped_byte_is_found_and_its_file_named(run):
     assert validate_run(run) == []
 
 
+def test_an_edited_manifest_is_found(run):
+    _make_corpus(run)
+    _make_losses(run)
+    path = run.stage("corpus") / MANIFEST
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"facts": {"n_tokens": 21, "max_length": 5}}))
+    assert any(line.startswith(str(path)) for line in validate_run(run))
+    assert stage_status(run, "corpus", {}).state == "damaged"
+    assert stage_status(run, "losses", {}).why == "parent corpus is damaged"
+
+
+def test_a_stage_behind_a_stale_parent_is_stale_too(run):
+    _make_corpus(run)
+    _make_losses(run)
+    why = stage_status(run, "losses", {"corpus": CORPUS_CONFIG | {"seed": 9}}).why
+    assert why == "parent corpus is stale (config changed: seed)"
+
+
 def test_missing_and_unlisted_files_are_named(run):
     _make_corpus(run)
     (run.stage("corpus") / "docs.parquet").unlink()
@@ -199,9 +222,9 @@ def test_an_unknown_major_schema_is_refused_and_a_minor_one_read(run):
     _make_corpus(run)
     path = run.stage("corpus") / MANIFEST
     content = json.loads(path.read_text())
-    path.write_text(json.dumps(content | {"schema": "1.9"}))
+    _write_sealed(path, content | {"schema": "1.9"})
     assert run.manifest("corpus") is not None
-    path.write_text(json.dumps(content | {"schema": "2.0"}))
+    _write_sealed(path, content | {"schema": "2.0"})
     with pytest.raises(ArtefactError, match=r"schema 2\.0 of corpus"):
         run.manifest("corpus")
 

@@ -71,6 +71,11 @@ def main() -> None:
         if debug:
             raise
         code = _fail(str(error), _EXIT_USAGE)
+    except Exception as error:  # a defect of ours: one line, and where to look
+        if debug:
+            raise
+        kind = type(error).__name__
+        code = _fail(f"internal error, {kind}: {error} (--debug shows where)", _EXIT_DATA)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -30,9 +30,10 @@ def status(folder: Dir) -> None:
 
     run = _existing(folder)
     config = load_config(run.config_path) if run.config_path.is_file() else RunConfig()
+    configs = {kind: stage_config(config, kind) for kind in KINDS}
     print(f"{'stage':<10} {'state':<8} {'size':>9} {'age':>7}  why")
     for kind in KINDS:
-        found = stage_status(RunFolder(folder), kind, stage_config(config, kind))
+        found = stage_status(RunFolder(folder), kind, configs)
         size = f"{found.n_bytes / 1e6:.2f} MB" if found.n_bytes else "-"
         age = _age(found.age_s)
         print(f"{kind:<10} {found.state:<8} {size:>9} {age:>7}  {found.why}".rstrip())

@@ -18,6 +18,7 @@ __all__ = ["register"]
 
 _DEMO: Final = {"corpus.n_tokens": 300_000, "selection.n": 4000}
 _PAPER_RESTARTS: Final = 30
+_MAX_PROCESSES: Final = 8
 
 Dir = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
 Set = Annotated[
@@ -84,6 +85,7 @@ def run(
     n_tokens: Annotated[
         int | None, typer.Option(min=2, help="Stop reading text after this many tokens.")
     ] = None,
+    max_mb: Annotated[float | None, typer.Option(help="Read at most this much text [MB].")] = None,
     n: Annotated[int | None, typer.Option("--n", min=1, help="Predictions to select.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda, losses and gradients.")] = None,
     dtype: Annotated[
@@ -119,6 +121,7 @@ def run(
         "corpus.source": corpus or None,
         "corpus.text_column": text_column,
         "corpus.n_tokens": n_tokens,
+        "corpus.max_mb": max_mb,
         "corpus.max_length": max_length,
         "selection.n": n,
         "losses.device": device,
@@ -210,7 +213,8 @@ def _check_stages(names: list[str]) -> None:
 
 
 def _processes(workers: int) -> int:
-    return workers or os.cpu_count() or 1
+    """Take one process a core that this process may use, at most eight: each holds a model."""
+    return workers or min(len(os.sched_getaffinity(0)), _MAX_PROCESSES)
 
 
 def _announce(kind: str, manifest: "Manifest | None") -> None:

@@ -1,6 +1,6 @@
 """Errors of the project: what a user did is ValueError, what data or artefacts are is ours.
 
-The command line turns `ValueError` and `TypeError` into exit code 2 (usage) and
+The command line turns `ValueError` into exit code 2 (usage) and
 `QuantascopeError` into exit code 1 (data), one line each.
 """
 

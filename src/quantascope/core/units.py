@@ -1,35 +1,9 @@
-"""Units: losses are nats everywhere; bits exist only at the edge of display."""
-
-import math
-from typing import Final
+"""Units: losses are nats everywhere; angles between gradients are angular similarities."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BITS_PER_NAT", "angular_similarity", "nats_to_bits"]
-
-BITS_PER_NAT: Final = 1.0 / math.log(2.0)
-
-
-def nats_to_bits(loss_nats: float) -> float:
-    """Convert a loss from nats to bits.
-
-    Parameters
-    ----------
-    loss_nats
-        Loss [nat].
-
-    Returns
-    -------
-    float
-        Loss [bit].
-
-    Examples
-    --------
-    >>> round(nats_to_bits(math.log(2.0)), 12)
-    1.0
-    """
-    return loss_nats * BITS_PER_NAT
+__all__ = ["angular_similarity"]
 
 
 def angular_similarity(cosine: NDArray[np.floating]) -> NDArray[np.floating]:

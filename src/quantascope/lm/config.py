@@ -32,7 +32,7 @@ class CorpusConfig:
     max_length: int | None = None
     """Longest document [token]; none takes the models' shortest context, at most 1,024."""
     cut: str = "split"
-    """Longer documents are ``split`` into pieces, or ``truncate``d as in the paper."""
+    """Documents (of at most 4,000 characters) are ``split`` into pieces, or ``truncate``d."""
     seed: int = 0
     """Seed of the order in which documents of a mixed source are read."""
 
@@ -63,7 +63,7 @@ class SelectionConfig:
     copied_ngram: int = 3
     """Drop targets whose n-gram occurred earlier in the document: 3, 2, or 0 for none."""
     repeated_context: int = 16
-    """Drop targets whose preceding tokens, this many, occurred before in the corpus; 0 for none."""
+    """Drop targets whose preceding tokens, this many, an earlier candidate had too; 0 for none."""
     max_per_document: int = 64
     """Cap on targets of one document."""
     seed: int = 0

@@ -153,7 +153,10 @@ def _load_stored(source: ModelSource) -> PreTrainedModel:
         return load_checkpoint(folder.path / card.file, suite=folder.suite, card=card)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            **_pretrained(source), dtype="auto", output_loading_info=True
+            **_pretrained(source),
+            dtype="auto",
+            output_loading_info=True,
+            use_safetensors=None if source.kind == "gguf" else True,  # a .bin file is a pickle
         )
     except _LOAD_ERRORS as error:
         raise DataError(

@@ -11,8 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from quantascope.pipeline.config import RunConfig
+from quantascope.pipeline.config import RunConfig, stage_config
 from quantascope.pipeline.runner import plan_run
+from quantascope.store.check import stage_status
 from quantascope.store.folder import RunFolder
 from quantascope.store.schema import KINDS
 
@@ -79,14 +80,15 @@ def _sizes(run: RunFolder, config: RunConfig) -> _Sizes:
     from quantascope.lm.outline import outline_model
 
     outlines = [outline_model(source) for source in resolve_models(config.models)]
-    corpus = run.manifest("corpus")
     n_tokens = config.corpus.n_tokens or _TOKENS_IF_UNKNOWN
-    if corpus is not None:
-        n_tokens = int(corpus.facts["n_tokens"])
+    configs = {"corpus": stage_config(config, "corpus")}
+    known = stage_status(run, "corpus", configs).state == "done"
+    if known:
+        n_tokens = int(run.require("corpus").facts["n_tokens"])
     params = [outline.n_params_total for outline in outlines]
     return _Sizes(
         n_tokens=n_tokens,
-        tokens_known=corpus is not None,
+        tokens_known=known,
         n_preds=min(config.selection.n, n_tokens),
         n_params=sum(params),
         n_params_largest=max(params),

@@ -1,11 +1,13 @@
 """The stage graph at work: plan what is missing or stale, then do it, resuming where it stopped."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from threadpoolctl import threadpool_limits
 
+from quantascope.core.errors import ArtefactError
 from quantascope.core.progress import track
 from quantascope.pipeline.config import RunConfig, dump_config, stage_config
 from quantascope.pipeline.context import StageContext
@@ -16,7 +18,7 @@ from quantascope.store.folder import RunFolder
 from quantascope.store.manifest import Manifest
 from quantascope.store.schema import KINDS
 
-__all__ = ["ancestors", "plan_run", "run_stages", "write_config"]
+__all__ = ["plan_run", "run_stages", "write_config"]
 
 _REDO: Final = ("stale", "missing", "partial", "damaged")
 
@@ -28,15 +30,6 @@ class Step:
     kind: str
     todo: bool
     why: str
-
-
-def ancestors(kind: str) -> list[str]:
-    """List a stage and all stages it rests on, in the order of the way of data."""
-    needed = {kind}
-    for name in reversed(list(KINDS)):
-        if name in needed:
-            needed.update(KINDS[name].parents)
-    return [name for name in KINDS if name in needed]
 
 
 def plan_run(
@@ -60,8 +53,9 @@ def plan_run(
     """
     steps: list[Step] = []
     redone: set[str] = set()
+    configs = _configs(config)
     for kind in kinds:
-        status = stage_status(run, kind, stage_config(config, kind))
+        status = stage_status(run, kind, configs)
         why = _reason(status, overwrite=overwrite, redone=redone)
         if why:
             redone.add(kind)
@@ -107,16 +101,59 @@ def run_stages(
     # one thread a process: sums come out the same every time, and threads do not fight for cores
     with threadpool_limits(1), run.lock(), Executor(workers) as executor:
         run.recover()
-        write_config(run, config)
-        manifests = []
-        for step in plan_run(run, config, kinds=kinds, overwrite=overwrite):
-            if _is_current(run, config, step.kind) and step.kind not in overwrite:
-                manifests.append(run.require(step.kind))
-                continue
-            on_stage(step.kind, None)
-            manifests.append(_make(run, config, step.kind, executor=executor))
-            on_stage(step.kind, manifests[-1])
-        return manifests
+        _check_parents(run, config, kinds)
+        with _config_in_force(run, config):
+            return _bring_up_to_date(
+                run, config, kinds=kinds, overwrite=overwrite, executor=executor, on_stage=on_stage
+            )
+
+
+def _bring_up_to_date(
+    run: RunFolder,
+    config: RunConfig,
+    *,
+    kinds: Sequence[str],
+    overwrite: Sequence[str],
+    executor: Executor,
+    on_stage: Callable[[str, Manifest | None], None],
+) -> list[Manifest]:
+    manifests = []
+    for step in plan_run(run, config, kinds=kinds, overwrite=overwrite):
+        if _is_current(run, config, step.kind) and step.kind not in overwrite:
+            manifests.append(run.require(step.kind))
+            continue
+        on_stage(step.kind, None)
+        manifests.append(_make(run, config, step.kind, executor=executor))
+        on_stage(step.kind, manifests[-1])
+    return manifests
+
+
+def _check_parents(run: RunFolder, config: RunConfig, kinds: Sequence[str]) -> None:
+    """Refuse to make a stage alone from a parent that the config in force would redo."""
+    for kind in kinds:
+        for parent in set(KINDS[kind].parents) - set(kinds):
+            status = stage_status(run, parent, _configs(config))
+            if status.state != "done":
+                raise ArtefactError(
+                    f"{run.stage(parent)}: stage {parent!r}, which {kind!r} rests on, is "
+                    f"{status.state}{' (' + status.why + ')' if status.why else ''}; "
+                    f"run `quantascope run {run.root}`"
+                )
+
+
+@contextmanager
+def _config_in_force(run: RunFolder, config: RunConfig) -> Iterator[None]:
+    """Write the config; put the one before back if it turns out to be unusable."""
+    before = run.config_path.read_bytes() if run.config_path.is_file() else None
+    write_config(run, config)
+    try:
+        yield
+    except ValueError:
+        if before is None:
+            run.config_path.unlink()
+        else:
+            run.config_path.write_bytes(before)
+        raise
 
 
 def write_config(run: RunFolder, config: RunConfig) -> None:
@@ -137,7 +174,11 @@ def _reason(status: StageStatus, *, overwrite: Sequence[str], redone: set[str]) 
 
 def _is_current(run: RunFolder, config: RunConfig, kind: str) -> bool:
     """Look again when the stage's turn comes: a redone parent may have come out the same."""
-    return stage_status(run, kind, stage_config(config, kind)).state == "done"
+    return stage_status(run, kind, _configs(config)).state == "done"
+
+
+def _configs(config: RunConfig) -> dict[str, dict[str, Any]]:
+    return {kind: stage_config(config, kind) for kind in KINDS}
 
 
 def _make(run: RunFolder, config: RunConfig, kind: str, *, executor: Executor) -> Manifest:

@@ -116,15 +116,13 @@ def _assemble(context: StageContext, work: list[SketchShard], *, by_doc: NDArray
     array = create_array(
         folder, "sketch", name="sketch.zarr", shape=(n, dim), chunk_rows=_CHUNK_ROWS
     )
-    pieces = [shards.map(shard.name("sketch")) for shard in work]
+    ordered = np.lib.format.open_memmap(
+        shards.folder / "ordered.tmp", mode="w+", dtype=np.float16, shape=(n, dim)
+    )
+    for shard, lo, hi in zip(work, first[:-1], first[1:], strict=True):
+        ordered[by_doc[lo:hi]] = shards.load(shard.name("sketch"))
     for lo in range(0, n, _CHUNK_ROWS):
-        rows = row_of[lo : lo + _CHUNK_ROWS]
-        shard_of = np.searchsorted(first, rows, side="right") - 1
-        block = np.empty((len(rows), dim), dtype=np.float16)
-        for s in np.unique(shard_of):
-            mine = shard_of == s
-            block[mine] = pieces[s][rows[mine] - first[s]]
-        array[lo : lo + len(rows)] = block
+        array[lo : lo + _CHUNK_ROWS] = ordered[lo : lo + _CHUNK_ROWS]
 
 
 def _sketch(shard: SketchShard) -> tuple[NDArray[np.float16], NDArray[np.float32]]:

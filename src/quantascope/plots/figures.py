@@ -93,7 +93,8 @@ def plot_loss_distribution(
     """
     colours = mpl.colormaps[_MANY_COLOURS](np.linspace(0, 0.85, len(names)))
     for density, name, colour in zip(densities, names, colours, strict=True):
-        ax.stairs(density, edges, label=name, color=colour, linewidth=1.2)
+        plain = name.replace("$", r"\$")  # a dollar would start a formula
+        ax.stairs(density, edges, label=plain, color=colour, linewidth=1.2)
     ax.set_yscale("log")
     ax.set_xlim(edges[0], edges[-1])
     ax.set_xlabel("loss of one prediction [nat]")

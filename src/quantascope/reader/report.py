@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from quantascope import __version__
+from quantascope.core.errors import ArtefactError
 from quantascope.core.units import angular_similarity
 from quantascope.plots.figures import (
     figure,
@@ -27,6 +28,8 @@ from quantascope.plots.figures import (
 )
 from quantascope.reader.conclusions import conclusions
 from quantascope.reader.run import Cluster, Run, load
+from quantascope.store.check import stage_status
+from quantascope.store.schema import KINDS
 
 __all__ = ["REPORT", "write_report"]
 
@@ -59,11 +62,24 @@ def write_report(folder: Path) -> Path:
         If a stage has not finished.
     """
     run = load(folder)
+    _check_whole(run)
     path = folder / REPORT
     temporary = path.with_suffix(".tmp")
     temporary.write_text(render_report(run), encoding="utf-8")
     temporary.replace(path)
     return path
+
+
+def _check_whole(run: Run) -> None:
+    """Refuse to mix stages that do not belong together."""
+    for kind in KINDS:
+        run.manifest(kind)
+        status = stage_status(run.folder, kind, {})
+        if status.state != "done":
+            raise ArtefactError(
+                f"{run.folder.root}: stage {kind!r} is {status.state} ({status.why}); "
+                f"run `quantascope run {run.folder.root}` first"
+            )
 
 
 def render_report(run: Run) -> str:

@@ -92,6 +92,7 @@ def render_context(pieces: Sequence[bytes], target: int, *, max_chars: int = 400
 
 
 def _named(character: str) -> str:
-    if unicodedata.category(character) in _HIDDEN_CATEGORIES:
+    category = unicodedata.category(character)
+    if category in _HIDDEN_CATEGORIES or category == "Zs":
         return f"⟨U+{ord(character):04X}⟩"
     return character

@@ -1,6 +1,7 @@
 """Status and validation of a run folder: what stands, what is stale and why, what is damaged."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from quantascope.store.manifest import MANIFEST, Manifest, data_files
 from quantascope.store.schema import KINDS
 from quantascope.store.tables import read_table
 
-__all__ = ["StageStatus", "stage_status", "validate_run"]
+__all__ = ["Configs", "StageStatus", "stage_status", "validate_run"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,11 @@ class StageStatus:
     why: str
 
 
-def stage_status(run: RunFolder, kind: str, config: dict[str, Any] | None) -> StageStatus:
+Configs = Mapping[str, dict[str, Any]]
+"""By stage, the config as the run's ``run.toml`` resolves it."""
+
+
+def stage_status(run: RunFolder, kind: str, configs: Configs) -> StageStatus:
     """Say how a stage stands against the config the run has now.
 
     Parameters
@@ -39,8 +44,8 @@ def stage_status(run: RunFolder, kind: str, config: dict[str, Any] | None) -> St
         The run.
     kind
         One of ``KINDS``.
-    config
-        The stage's config as the run's ``run.toml`` resolves it; None compares parents only.
+    configs
+        Configs now in force; for stages that are not in it, parents alone are compared.
 
     Returns
     -------
@@ -55,7 +60,7 @@ def stage_status(run: RunFolder, kind: str, config: dict[str, Any] | None) -> St
         state = "partial" if run.in_work(kind) else "missing"
         why = "stopped midway; run resumes it" if state == "partial" else ""
         return StageStatus(kind, state, 0, None, why)
-    why = _why_stale(run, manifest, config)
+    why = _why_stale(run, manifest, configs)
     age = time.time() - float(manifest.made.get("time", 0.0))
     return StageStatus(kind, "stale" if why else "done", manifest.n_bytes, age, why)
 
@@ -74,15 +79,17 @@ def validate_run(run: RunFolder) -> list[str]:
         if not run.stage(kind).exists():
             continue
         found = list(_stage_damage(run, kind))
-        if not found and all(parent in sound for parent in spec.parents):
-            found = _broken_invariants(run, kind)
-        if not found:
-            sound.add(kind)
+        whole = not found and all(parent in sound for parent in spec.parents)
+        # a stale artefact is sound in itself, but its parents are no longer those it came from
+        if whole and not _why_stale(run, run.require(kind), {}):
+            found = [f"{run.stage(kind) / name}: {text}" for name, text in INVARIANTS[kind](run)]
+            sound |= {kind} if not found else set()
         damage += found
     return damage
 
 
-def _why_stale(run: RunFolder, manifest: Manifest, config: dict[str, Any] | None) -> str:
+def _why_stale(run: RunFolder, manifest: Manifest, configs: Configs) -> str:
+    config = configs.get(manifest.kind)
     if config is not None and config != manifest.config:
         changed = sorted(
             key
@@ -91,12 +98,15 @@ def _why_stale(run: RunFolder, manifest: Manifest, config: dict[str, Any] | None
         )
         return "config changed: " + ", ".join(changed)
     for parent, digest in manifest.parents.items():
-        now = run.manifest(parent)
+        try:
+            now = run.manifest(parent)
+        except QuantascopeError:
+            return f"parent {parent} is damaged"
         if now is None:
             return f"parent {parent} is missing"
         if now.digest != digest:
             return f"parent {parent} changed"
-        if why := _why_stale(run, now, None):
+        if why := _why_stale(run, now, configs):
             return f"parent {parent} is stale ({why})"
     return ""
 
@@ -134,10 +144,3 @@ def _unreadable(run: RunFolder, kind: str) -> list[str]:
     except QuantascopeError as error:
         damage.append(str(error))
     return damage
-
-
-def _broken_invariants(run: RunFolder, kind: str) -> list[str]:
-    manifest = run.require(kind)
-    if _why_stale(run, manifest, None):
-        return []  # a stale artefact is sound in itself; its parents are no longer these
-    return [f"{run.stage(kind) / name}: {text}" for name, text in INVARIANTS[kind](run)]

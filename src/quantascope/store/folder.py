@@ -48,11 +48,6 @@ class Shards:
         values: NDArray[Any] = np.load(self._path(name), allow_pickle=False)
         return values
 
-    def map(self, name: str) -> NDArray[Any]:
-        """Open a shard without reading it into memory."""
-        values: NDArray[Any] = np.load(self._path(name), mmap_mode="r", allow_pickle=False)
-        return values
-
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npy"
 

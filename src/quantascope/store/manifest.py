@@ -20,7 +20,15 @@ from quantascope.store.schema import KINDS, check_schema
 __all__ = ["MANIFEST", "FileEntry", "Manifest", "read_manifest", "seal", "stage_key"]
 
 MANIFEST: Final = "manifest.json"
-_VERSIONS_OF: Final = ("quantascope", "numpy", "scipy", "scikit-learn", "pyarrow", "zarr")
+_VERSIONS_OF: Final = (
+    "quantascope",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "graspologic-native",
+    "pyarrow",
+    "zarr",
+)
 _VERSIONS_OF_TORCH: Final = ("torch", "transformers", "tokenizers")
 _TORCH_KINDS: Final = ("corpus", "losses", "sketch")
 
@@ -121,7 +129,8 @@ def seal(
         },
         made={"time": time.time(), "host": platform.node(), "device": device},
     )
-    _write_atomically(folder / MANIFEST, json.dumps(asdict(manifest), indent=1, sort_keys=True))
+    content = asdict(manifest) | {"digest": manifest.digest}
+    _write_atomically(folder / MANIFEST, json.dumps(content, indent=1, sort_keys=True))
     return manifest
 
 
@@ -149,12 +158,17 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        digest = content.pop("digest")
         entries = {name: FileEntry(**entry) for name, entry in content.pop("files").items()}
         manifest = Manifest(files=entries, **content)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ArtefactError(
             f"{path}: damaged manifest ({error}); delete {folder} and run again"
         ) from error
+    if manifest.digest != digest:
+        raise ArtefactError(
+            f"{path}: damaged manifest (its digest differs); delete {folder} and run again"
+        )
     try:
         check_schema(manifest.kind, manifest.schema)
     except ValueError as error:
