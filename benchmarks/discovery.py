@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from sklearn.cluster import SpectralClustering
 
+from quantascope.core.units import angular_similarity
 from quantascope.qdg.agreement import adjusted_rand
 from quantascope.qdg.clusters import assemble_clusters
 from quantascope.qdg.config import ClustersConfig
@@ -25,7 +26,6 @@ from quantascope.qdg.graph import knn_graph
 from quantascope.qdg.labels import label_clusters
 from quantascope.qdg.leiden import leiden_groupings, most_stable
 from quantascope.qdg.ranks import envelope_slope
-from quantascope.qdg.similarity import angular_similarity
 from quantascope.qdg.spectral import paper_counts, spectral_groupings
 
 BASELINE_CLUSTERS = 100

@@ -17,6 +17,7 @@ from quantascope.reader.report import render_report, write_report
 from quantascope.store.check import validate_run
 from quantascope.store.folder import RunFolder
 from quantascope.store.schema import KINDS
+from tests.conftest import save_tiny_model
 
 
 def small_config(models, text) -> RunConfig:
@@ -173,6 +174,15 @@ def test_equal_weights_under_two_names_stop_the_run(tiny_family, text_file, tmp_
     run = RunFolder(tmp_path / "run")
     with pytest.raises(DataError, match="neox-0 and twin"):
         run_stages(run, small_config([tiny_family[0], twin], text_file))
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_the_whole_way_works_on_other_architectures(architecture, text_file, tmp_path):
+    model = save_tiny_model(tmp_path / architecture, architecture=architecture)
+    run = RunFolder(tmp_path / "run")
+    run_stages(run, small_config([model], text_file))
+    assert validate_run(run) == []
+    assert "one size of model" in render_report(quantascope.load(run.root))
 
 
 def test_an_unknown_model_name_is_named(finished, config, tmp_path):

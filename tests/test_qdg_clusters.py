@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pytest
 
+from quantascope.core.units import angular_similarity
 from quantascope.qdg.clusters import assemble_clusters, cluster_ids
 from quantascope.qdg.coherence import null_similarity, within_similarity
 from quantascope.qdg.labels import label_clusters
 from quantascope.qdg.leiden import Grouping
 from quantascope.qdg.ranks import envelope, envelope_slope, rank_range, rank_sizes
-from quantascope.qdg.similarity import angular_similarity
 
 
 def units(n: int, dim: int, *, seed: int = 0) -> np.ndarray:
@@ -204,3 +204,9 @@ def test_a_feature_that_every_prediction_has_is_no_label(text):
     table = label_clusters(ids=ids, **(text | {"tokens": tokens})).to_pandas()
     assert "last" not in set(table["feature"])
     assert np.isfinite(table["log_odds"]).all()
+
+
+def test_clusters_without_any_common_token_have_no_labels(text):
+    ids = np.array([f"c{k:08x}" for k in range(5)])
+    tokens = np.arange(len(text["tokens"]))  # no token occurs twice
+    assert label_clusters(ids=ids, **(text | {"tokens": tokens})).num_rows == 0

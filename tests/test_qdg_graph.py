@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+from quantascope.core.units import angular_similarity
 from quantascope.qdg.graph import knn_graph
-from quantascope.qdg.similarity import angular_similarity, edge_weight
+from quantascope.qdg.similarity import edge_weight
 
 
 def random_units(n: int, dim: int, *, seed: int = 0) -> np.ndarray:

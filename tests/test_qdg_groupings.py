@@ -6,6 +6,7 @@ from scipy import sparse
 from sklearn.cluster import SpectralClustering
 from sklearn.manifold import spectral_embedding as sklearn_embedding
 
+from quantascope.core.units import angular_similarity
 from quantascope.qdg.agreement import (
     adjusted_rand,
     best_jaccard,
@@ -14,7 +15,6 @@ from quantascope.qdg.agreement import (
 )
 from quantascope.qdg.graph import knn_graph
 from quantascope.qdg.leiden import Grouping, by_size, leiden_groupings, most_stable
-from quantascope.qdg.similarity import angular_similarity
 from quantascope.qdg.spectral import paper_counts, spectral_embedding, spectral_groupings
 
 SIZES = (120, 70, 40, 20)

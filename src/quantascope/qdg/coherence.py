@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from quantascope.core.rng import stream
-from quantascope.qdg.similarity import angular_similarity
+from quantascope.core.units import angular_similarity
 
 __all__ = ["null_similarity", "within_similarity"]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from quantascope.core.progress import Advance, ignore_progress
-from quantascope.qdg.similarity import angular_similarity
+from quantascope.core.units import angular_similarity
 
 __all__ = ["knn_graph"]
 

@@ -99,6 +99,8 @@ def label_clusters(
     table["place"] = table.groupby("cluster").cumcount() + 1
     table = table[table["place"] <= n_candidates]
     table["cluster"] = ids[table["cluster"].to_numpy()].tolist()
+    if table.empty:  # no cluster is set apart by any token
+        return _SCHEMA.empty_table()
     return pa.Table.from_pandas(table, schema=_SCHEMA, preserve_index=False)
 
 

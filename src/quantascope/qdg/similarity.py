@@ -1,35 +1,9 @@
-"""Angular similarity of unit vectors.
-
-References
-----------
-Michaud et al. 2023, arXiv 2303.13506, appendix B: ``1 - arccos(C) / pi``.
-"""
+"""Weights of edges from angular similarities (`core.units.angular_similarity`)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["angular_similarity", "edge_weight"]
-
-
-def angular_similarity(cosine: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Compute the angular similarity, ``1 - arccos(cosine) / pi``.
-
-    Parameters
-    ----------
-    cosine
-        Cosines; rounding beyond [-1, 1] is clipped.
-
-    Returns
-    -------
-    NDArray[np.floating]
-        From 0 (opposite) over 0.5 (orthogonal) to 1 (equal), same shape, never NaN for a number.
-
-    Examples
-    --------
-    >>> angular_similarity(np.array([1.0 + 1e-7, 0.0, -1.0])).tolist()
-    [1.0, 0.5, 0.0]
-    """
-    return 1.0 - np.arccos(np.clip(cosine, -1.0, 1.0)) / np.pi
+__all__ = ["edge_weight"]
 
 
 def edge_weight(similarity: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -18,9 +18,9 @@ from sklearn.cluster import KMeans
 
 from quantascope.core.progress import Advance, ignore_progress
 from quantascope.core.rng import derive_seed
+from quantascope.core.units import angular_similarity
 from quantascope.qdg.agreement import mean_pairwise_rand
 from quantascope.qdg.leiden import Grouping, by_size
-from quantascope.qdg.similarity import angular_similarity
 
 __all__ = ["paper_counts", "spectral_embedding", "spectral_groupings"]
 
