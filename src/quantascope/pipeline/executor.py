@@ -111,12 +111,12 @@ def _feed(
 
 
 def _start_worker() -> None:
+    threading.Thread(target=_leave_with_parent, daemon=True).start()  # before the long import
     threadpool_limits(1)
     if importlib.util.find_spec("torch") is not None:  # the base install clusters without it
         import torch
 
         torch.set_num_threads(1)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
 def _leave_with_parent() -> None:

@@ -215,7 +215,7 @@ def _write_run(
         write_array(work.path, "sketch", name="norms.zarr", values=found.norm[order])
         n_components = sum(module.get_parameter(p).numel() for p in found.parameters)
         facts = {"model": name, "n_preds": len(order), "dim": config.sketch.dim}
-        work.finish(facts | {"n_components": n_components})
+        work.finish(facts | {"n_components": n_components, "fidelity": None})
 
 
 def _write_corpus(run: RunFolder, config: RunConfig, samples: _Samples) -> None:

@@ -1,6 +1,6 @@
 """The sketch stage: gradients of the selected predictions, shard by shard, in selection order."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,9 @@ from quantascope.store.tables import read_table
 
 __all__ = ["make_sketch"]
 
+Sequence = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Token ids of one document, and the positions of its targets."""
+
 _CHUNK_ROWS: Final = 4096  # 32 MB of half-precision sketches in hand while shards are put in order
 
 
@@ -23,7 +26,7 @@ class SketchShard:
 
     source: Any
     config: SketchConfig
-    sequences: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
+    sequences: tuple[Sequence, ...]
     n_preds: int
     place: int
 
@@ -51,7 +54,7 @@ def make_sketch(context: StageContext) -> dict[str, Any]:
     work = _shards(corpus, sources[name], config, pred=pred[by_doc], doc=doc[by_doc])
     _compute(context, work)
     _assemble(context, work, by_doc=by_doc)
-    return {"model": name, "n_preds": len(pred), "dim": config.dim, **_dimension(work[0])}
+    return {"model": name, "n_preds": len(pred), "dim": config.dim, **_measures(work)}
 
 
 def _shards(
@@ -66,7 +69,7 @@ def _shards(
     starts = np.flatnonzero(np.r_[True, doc[1:] != doc[:-1]])
     bounds = np.r_[starts, len(pred)]
     work: list[SketchShard] = []
-    sequences: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    sequences: list[Sequence] = []
     n_preds = 0
     for lo, hi in zip(bounds[:-1], bounds[1:], strict=True):
         sequences.append(_sequence(corpus, doc=int(doc[lo]), pred=pred[lo:hi]))
@@ -77,9 +80,7 @@ def _shards(
     return work
 
 
-def _sequence(
-    corpus: CorpusArrays, *, doc: int, pred: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _sequence(corpus: CorpusArrays, *, doc: int, pred: NDArray[np.int64]) -> Sequence:
     """Give a document's input ids and its targets' positions in them."""
     start, stop = int(corpus.offsets[doc]), int(corpus.offsets[doc + 1])
     input_ids = np.asarray(corpus.tokens[start:stop], dtype=np.int64)
@@ -135,13 +136,24 @@ def _sketch(shard: SketchShard) -> tuple[NDArray[np.float16], NDArray[np.float32
     return sketch, norms
 
 
-def _dimension(shard: SketchShard) -> dict[str, Any]:
-    """Say how many gradient components were sketched; recorded with the parameter flags."""
+def _measures(work: list[SketchShard]) -> dict[str, Any]:
+    """Count the gradient's components, and measure the sketch's error on a few predictions."""
+    from quantascope.qdg.fidelity import measure_fidelity, n_affordable
     from quantascope.qdg.parameters import choose_parameters
 
-    config = shard.config
-    module, _ = load_cached(shard.source, config.device, config.dtype)
+    source, config = work[0].source, work[0].config
+    module, _ = load_cached(source, config.device, config.dtype)
     choice = choose_parameters(
         module, biases=config.biases, norms=config.norms, embeddings=config.embeddings
     )
-    return {"n_components": choice.n_params}
+    sample = _sample(work, n_affordable(choice.n_params))
+    enough = sum(len(positions) for _, positions in sample) > 1
+    fidelity = asdict(measure_fidelity(module, sample, config=config)) if enough else None
+    return {"n_components": choice.n_params, "fidelity": fidelity}
+
+
+def _sample(work: list[SketchShard], n: int) -> list[Sequence]:
+    """Take two predictions each of sequences spread over the run, `n` in all at most."""
+    sequences = [sequence for shard in work for sequence in shard.sequences]
+    step = max(1, 2 * len(sequences) // max(n, 1))
+    return [(ids, positions[:2]) for ids, positions in sequences[::step][: n // 2]]

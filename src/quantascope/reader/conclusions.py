@@ -27,6 +27,7 @@ def conclusions(run: Run) -> list[str]:
     return [
         _held_out(run),
         _selection(run),
+        _fidelity(run),
         _scaling(run),
         _clustering(run),
         _coherence(run),
@@ -75,6 +76,17 @@ def _selection(run: Run) -> str:
     if facts["n_preds"] < facts["n_wanted"]:
         text += f" {facts['n_wanted']:,} were wanted; more text would give more."
     return text
+
+
+def _fidelity(run: Run) -> str:
+    found = run.facts("sketch")["fidelity"]
+    if found is None:
+        return "The error of the sketches was not measured: too few exact gradients fit in memory."
+    return (
+        f"On {found['n_preds']} predictions of this run, sketched cosines differ from exact ones "
+        f"by {found['rmse']:.3f} (root mean square; largest {found['max_error']:.3f}; correlation "
+        f"{found['correlation']:.2f})."
+    )
 
 
 def _scaling(run: Run) -> str:
