@@ -25,13 +25,23 @@ from quantascope.lm.models import ModelCard, ModelSource
 from quantascope.lm.suite_folder import TOKENIZER_FILE, read_suite
 from quantascope.lm.tokenizer import load_tokenizer as load_tokenizer_file
 
-__all__ = ["ModelTokenizer", "load_model", "load_tokenizer", "shared_tokenizer", "torch_dtype"]
+__all__ = [
+    "LOAD_ERRORS",
+    "ModelTokenizer",
+    "context_length",
+    "load_model",
+    "load_tokenizer",
+    "one_line",
+    "pretrained_arguments",
+    "shared_tokenizer",
+    "torch_dtype",
+]
 
 _HUB_SECONDS: Final = 5.0
 _UNLIMITED: Final = 1 << 20  # recurrent models state no context length
 _SAME: Final = 0.01  # rounding in half precision, against the effect of the changed token itself
 _DTYPES: Final = ("float32", "bfloat16", "float16")
-_LOAD_ERRORS: Final = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
+LOAD_ERRORS: Final = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +87,7 @@ def load_model(
         n_tokens=source.n_tokens,
         seed=source.seed,
         weights_sha256=weights_sha256(module),
-        context_length=int(getattr(module.config, "max_position_embeddings", 0) or _UNLIMITED),
+        context_length=context_length(module.config),
     )
     torch.nn.Module.to(module, device, torch_dtype(dtype, device=device))
     module.eval()
@@ -97,9 +107,9 @@ def load_tokenizer(source: ModelSource) -> ModelTokenizer:
         own = load_tokenizer_file(Path(source.location) / TOKENIZER_FILE)
         return ModelTokenizer(tokenizer=own, bos_id=None, sha256=_tokenizer_sha256(own))
     try:
-        loaded = AutoTokenizer.from_pretrained(**_pretrained(source))
-    except _LOAD_ERRORS as error:
-        raise DataError(f"model {source.name}: no tokenizer ({_one_line(error)})") from error
+        loaded = AutoTokenizer.from_pretrained(**pretrained_arguments(source))
+    except LOAD_ERRORS as error:
+        raise DataError(f"model {source.name}: no tokenizer ({one_line(error)})") from error
     backend = getattr(loaded, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
         raise DataError(f"model {source.name}: its tokenizer has no fast form; convert it first")
@@ -142,7 +152,7 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device: {device!r} cannot be used here ({_one_line(error)})") from error
+        raise ValueError(f"device: {device!r} cannot be used here ({one_line(error)})") from error
 
 
 def _load_stored(source: ModelSource) -> PreTrainedModel:
@@ -153,15 +163,15 @@ def _load_stored(source: ModelSource) -> PreTrainedModel:
         return load_checkpoint(folder.path / card.file, suite=folder.suite, card=card)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            **_pretrained(source),
+            **pretrained_arguments(source),
             dtype="auto",
             output_loading_info=True,
             use_safetensors=None if source.kind == "gguf" else True,  # a .bin file is a pickle
         )
-    except _LOAD_ERRORS as error:
+    except LOAD_ERRORS as error:
         raise DataError(
             f"model {source.name}: not a causal language model that can be loaded "
-            f"({_one_line(error)})"
+            f"({one_line(error)})"
         ) from error
     module, report = loaded
     if report["missing_keys"]:
@@ -180,7 +190,12 @@ def _without_quantized_mark(module: PreTrainedModel) -> PreTrainedModel:
     return plain
 
 
-def _pretrained(source: ModelSource) -> dict[str, Any]:
+def context_length(config: Any) -> int:
+    """Read the longest input [token] from a model's config."""
+    return int(getattr(config, "max_position_embeddings", 0) or _UNLIMITED)
+
+
+def pretrained_arguments(source: ModelSource) -> dict[str, Any]:
     """Arguments of ``from_pretrained``."""
     if source.kind == "gguf":
         path = Path(source.location)
@@ -237,6 +252,7 @@ def _tokenizer_sha256(tokenizer: Tokenizer) -> str:
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Give the first line of a library's error, bounded."""
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:200]

@@ -2,20 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from quantascope.core.errors import DataError
 from quantascope.lm.architecture import count_params
-from quantascope.lm.loading import _LOAD_ERRORS, _one_line, _pretrained
+from quantascope.lm.loading import LOAD_ERRORS, context_length, one_line, pretrained_arguments
 from quantascope.lm.models import ModelSource
 from quantascope.lm.suite_folder import read_suite
 
 __all__ = ["Outline", "outline_model"]
-
-_UNLIMITED: Final = 1 << 20  # recurrent models state no context length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +39,9 @@ def outline_model(source: ModelSource) -> Outline:
             n_params_total=card.n_params_total, context_length=folder.suite.context_length
         )
     try:
-        config = AutoConfig.from_pretrained(**_pretrained(source))
+        config = AutoConfig.from_pretrained(**pretrained_arguments(source))
         with torch.device("meta"):
             module = AutoModelForCausalLM.from_config(config)
-    except _LOAD_ERRORS as error:
-        raise DataError(f"model {source.name}: no readable config ({_one_line(error)})") from error
-    length = int(getattr(config, "max_position_embeddings", 0) or _UNLIMITED)
-    return Outline(n_params_total=count_params(module)[1], context_length=length)
+    except LOAD_ERRORS as error:
+        raise DataError(f"model {source.name}: no readable config ({one_line(error)})") from error
+    return Outline(n_params_total=count_params(module)[1], context_length=context_length(config))
