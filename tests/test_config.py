@@ -46,6 +46,8 @@ def test_a_bare_word_is_a_string_and_a_scalar_a_tuple_of_one():
         ("selection.n=true", "selection.n"),
         ("selection.n=1.5", "selection.n"),
         ("clusters.spectral=1", "clusters.spectral"),
+        ("graph.block=0", "graph.block"),
+        ("clusters.null_shuffles=0", "at least 1"),
         ("clusters.n_clusters=[1, 'x']", "clusters.n_clusters"),
     ],
 )

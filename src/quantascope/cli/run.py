@@ -86,7 +86,7 @@ def run(
         int | None, typer.Option(min=2, help="Stop reading text after this many tokens.")
     ] = None,
     max_mb: Annotated[float | None, typer.Option(help="Read at most this much text [MB].")] = None,
-    n: Annotated[int | None, typer.Option("--n", min=1, help="Predictions to select.")] = None,
+    n: Annotated[int | None, typer.Option("--n", min=2, help="Predictions to select.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda, losses and gradients.")] = None,
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or auto, for losses.")

@@ -104,6 +104,7 @@ def build_corpus(
     n_tokens = 0
     for piece in _pieces(documents, plain(tokenizer), config.cut, max_length, rejects):
         if config.n_tokens is not None and n_tokens + len(piece.ids) > config.n_tokens:
+            _check_first(piece, config.n_tokens, any_kept=bool(pieces))
             break
         n_tokens += len(piece.ids)
         pieces.append(piece)
@@ -114,6 +115,14 @@ def build_corpus(
             f"(left out: {describe_rejects(rejects)})"
         )
     return _assemble(pieces, vocabulary(tokenizer), rejects)
+
+
+def _check_first(piece: _Piece, n_tokens: int, *, any_kept: bool) -> None:
+    if not any_kept:
+        raise ValueError(
+            f"corpus.n_tokens: {n_tokens} is less than the first document, {len(piece.ids)} tokens "
+            f"of {piece.source}; allow more, or lower max_length"
+        )
 
 
 def _check(config: CorpusConfig, max_length: int) -> None:

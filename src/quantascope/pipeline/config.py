@@ -62,6 +62,27 @@ _TABLES_OF_STAGE: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+# counts below which a stage has nothing to do; ranges that need more are checked where they apply
+_MINIMA: Final[dict[str, int]] = {
+    "corpus.n_tokens": 2,
+    "corpus.max_length": 2,
+    "losses.batch_tokens": 1,
+    "losses.shard_tokens": 1,
+    "selection.n": 2,
+    "selection.max_per_document": 1,
+    "sketch.dim": 1,
+    "sketch.targets_per_pass": 1,
+    "sketch.shard_preds": 1,
+    "graph.n_neighbors": 1,
+    "graph.block": 1,
+    "clusters.leiden_seeds": 1,
+    "clusters.n_init": 1,
+    "clusters.null_shuffles": 1,
+    "ranks.n_boot": 20,
+    "labels.n_candidates": 1,
+}
+
+
 def stage_config(config: RunConfig, kind: str) -> dict[str, Any]:
     """Give the part of the config that a stage's result depends on, JSON-able."""
     merged: dict[str, Any] = {}
@@ -154,6 +175,9 @@ def _with_value(config: RunConfig, table: str, *, key: str, value: Any) -> RunCo
     if key not in hints:
         raise ValueError(f"{table}.{key}: unknown key; allowed are {', '.join(hints)}")
     fitted = _fit(value, hints[key], f"{table}.{key}")
+    least = _MINIMA.get(f"{table}.{key}")
+    if least is not None and fitted is not None and fitted < least:
+        raise ValueError(f"{table}.{key}: {fitted} found, at least {least} is needed")
     return replace(config, **{table: replace(part, **{key: fitted})})
 
 

@@ -83,7 +83,7 @@ def open_array(folder: Path, kind: str, *, name: str) -> Any:
     """
     path, spec = folder / name, KINDS[kind].arrays[name]
     if not path.exists():
-        raise ArtefactError(f"{path}: missing; run the stage {kind!r} again")
+        raise ArtefactError(f"{path}: missing; redo with --overwrite {kind}")
     try:
         if name.endswith(".npy"):
             array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -92,7 +92,7 @@ def open_array(folder: Path, kind: str, *, name: str) -> Any:
             array = zarr.open_array(store=str(path), mode="r")
             axes = tuple(array.metadata.dimension_names or ())
     except (ValueError, OSError, KeyError, TypeError, EOFError, zarr.errors.BaseZarrError) as error:
-        raise ArtefactError(f"{path}: damaged ({error}); run with --overwrite {kind}") from error
+        raise ArtefactError(f"{path}: damaged ({error}); redo with --overwrite {kind}") from error
     _check(path, array, axes=axes, spec=spec)
     return array
 

@@ -49,10 +49,10 @@ def read_table(folder: Path, name: str) -> pa.Table:
     """
     path = folder / name
     if not path.is_file():
-        raise ArtefactError(f"{path}: missing; run the stage {folder.name!r} again")
+        raise ArtefactError(f"{path}: missing; redo with --overwrite {folder.name}")
     try:
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise ArtefactError(
-            f"{path}: damaged ({error}); run with --overwrite {folder.name}"
+            f"{path}: damaged ({error}); redo with --overwrite {folder.name}"
         ) from error
