@@ -1,9 +1,13 @@
 """Fixtures that several areas share: tiny saved models with their tokenizers, and small texts."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# one thread, as in every run: two would sum in another order from time to time
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("untimed", deadline=None, derandomize=True)
 settings.load_profile("untimed")  # no test depends on the clock, or on a new seed every day

@@ -200,6 +200,21 @@ def test_a_stage_alone_is_not_made_from_a_parent_that_would_be_redone(finished, 
         write_report(run.root)
 
 
+def test_a_stage_is_not_made_from_a_damaged_parent(finished, config, tmp_path):
+    run = copy(finished, tmp_path / "copy")
+    path = next(
+        p
+        for p in (run.stage("sketch") / "sketch.zarr").rglob("*")
+        if p.name != "zarr.json" and p.is_file()
+    )
+    path.unlink()
+    with pytest.raises(ArtefactError, match="sketch.zarr.*missing; redo"):
+        run_stages(run, config, kinds=["graph"], overwrite=["graph"])
+    path.write_bytes(b"")
+    with pytest.raises(ArtefactError, match="sketch.zarr.*wrong hash; redo"):
+        run_stages(run, config, kinds=["graph"], overwrite=["graph"])
+
+
 def test_a_config_that_proves_unusable_is_not_kept(finished, config, tmp_path):
     run = copy(finished, tmp_path / "copy")
     with pytest.raises(ValueError, match="selection.model"):

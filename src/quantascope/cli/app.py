@@ -53,30 +53,38 @@ def _options(
 def main() -> None:
     """Run the command line; every error is one line on stderr and an exit code."""
     debug = "--debug" in sys.argv[1:]
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        code = _run([argument for argument in sys.argv[1:] if argument != "--debug"])
+    except Exception as error:
+        if debug:
+            raise
+        code = _code_of(error)
+    if code == _EXIT_INTERRUPTED:
+        print("stopped; the same command resumes where it was", file=sys.stderr)
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run one command; typer's own endings become exit codes, ours go through."""
     try:
         code = app(args=arguments, prog_name="quantascope", standalone_mode=False)
     except typer.Exit as error:
         code = error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        print("stopped; the same command resumes where it was", file=sys.stderr)
         code = _EXIT_INTERRUPTED
     except _USAGE_ERROR as error:
         code = _usage(error.format_message())
-    except (QuantascopeError, OSError, MemoryError) as error:
-        if debug:
-            raise
-        code = _fail(str(error) or "out of memory", _EXIT_DATA)
-    except ValueError as error:
-        if debug:
-            raise
-        code = _fail(str(error), _EXIT_USAGE)
-    except Exception as error:  # a defect of ours: one line, and where to look
-        if debug:
-            raise
-        kind = type(error).__name__
-        code = _fail(f"internal error, {kind}: {error} (--debug shows where)", _EXIT_DATA)
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
+
+
+def _code_of(error: Exception) -> int:
+    """Say an error in one line, and give its exit code."""
+    if isinstance(error, QuantascopeError | OSError | MemoryError):
+        return _fail(str(error) or "out of memory", _EXIT_DATA)
+    if isinstance(error, ValueError):
+        return _fail(str(error), _EXIT_USAGE)
+    kind = type(error).__name__  # a defect of ours: one line, and where to look
+    return _fail(f"internal error, {kind}: {error} (--debug shows where)", _EXIT_DATA)
 
 
 def _usage(message: str) -> int:

@@ -86,6 +86,8 @@ def suite_path(suite: str) -> Path:
         If the suite does not ship with the package.
     """
     shipped = Path(str(files("quantascope"))) / "data" / "suites" / suite
+    if not suite.strip():
+        raise ValueError(f"suite: an empty name; give a folder or one of {', '.join(SUITES)}")
     if suite in SUITES and (shipped / SUITE_FILE).is_file():
         return shipped
     if Path(suite).is_dir():
@@ -136,6 +138,8 @@ def _suite_sources(folder: Path, *, steps: str) -> list[ModelSource]:
 
 
 def _model_source(entry: str) -> ModelSource:
+    if not entry.strip():
+        raise ValueError("model: an empty name; give a hub id, a folder or a .gguf file")
     path = Path(entry)
     if path.suffix == ".gguf":
         if not path.is_file():

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from threadpoolctl import threadpool_limits
 
-from quantascope.core.errors import ArtefactError
+from quantascope.core.errors import ArtefactError, DataError
 from quantascope.core.progress import track
 from quantascope.pipeline.config import RunConfig, dump_config, stage_config
 from quantascope.pipeline.context import StageContext
 from quantascope.pipeline.executor import Executor
 from quantascope.pipeline.stages import STAGES
-from quantascope.store.check import StageStatus, stage_status
+from quantascope.store.check import StageStatus, file_damage, stage_status
 from quantascope.store.folder import RunFolder
 from quantascope.store.manifest import Manifest
 from quantascope.store.schema import KINDS
@@ -148,7 +148,7 @@ def _config_in_force(run: RunFolder, config: RunConfig) -> Iterator[None]:
     write_config(run, config)
     try:
         yield
-    except ValueError:
+    except (ValueError, DataError):
         if before is None:
             run.config_path.unlink()
         else:
@@ -182,6 +182,9 @@ def _configs(config: RunConfig) -> dict[str, dict[str, Any]]:
 
 
 def _make(run: RunFolder, config: RunConfig, kind: str, *, executor: Executor) -> Manifest:
+    for parent in KINDS[kind].parents:
+        if damage := file_damage(run, parent):
+            raise ArtefactError(damage[0])
     workspace = run.open_workspace(kind, stage_config(config, kind))
     context = StageContext(
         run=run, config=config, workspace=workspace, executor=executor, track=track

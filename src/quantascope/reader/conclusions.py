@@ -79,7 +79,7 @@ def _selection(run: Run) -> str:
 
 
 def _fidelity(run: Run) -> str:
-    found = run.facts("sketch")["fidelity"]
+    found = run.facts("sketch").get("fidelity")
     if found is None:
         return "The error of the sketches was not measured: too few exact gradients fit in memory."
     return (

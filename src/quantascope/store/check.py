@@ -14,7 +14,7 @@ from quantascope.store.manifest import MANIFEST, Manifest, data_files
 from quantascope.store.schema import KINDS
 from quantascope.store.tables import read_table
 
-__all__ = ["Configs", "StageStatus", "stage_status", "validate_run"]
+__all__ = ["Configs", "StageStatus", "file_damage", "stage_status", "validate_run"]
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,12 @@ def _stage_damage(run: RunFolder, kind: str) -> list[str]:
         return [str(error)]
     if manifest is None:
         return [f"{folder / MANIFEST}: missing; delete {folder} and run again"]
+    return file_damage(run, kind) or _unreadable(run, kind)
+
+
+def file_damage(run: RunFolder, kind: str) -> list[str]:
+    """Compare the files of a finished stage with its manifest: missing, altered, unlisted ones."""
+    folder, manifest = run.stage(kind), run.require(kind)
     damage = []
     present = {str(path.relative_to(folder)) for path in data_files(folder)}
     for name in sorted(present - set(manifest.files)):
@@ -128,7 +134,7 @@ def _stage_damage(run: RunFolder, kind: str) -> list[str]:
             damage.append(f"{folder / name}: missing; redo with --overwrite {kind}")
         elif digest_file(folder / name) != entry.sha256:
             damage.append(f"{folder / name}: wrong hash; redo with --overwrite {kind}")
-    return damage or _unreadable(run, kind)
+    return damage
 
 
 def _unreadable(run: RunFolder, kind: str) -> list[str]:

@@ -84,6 +84,8 @@ def open_sources(
 
 
 def _open(spec: str, config: CorpusConfig, rejects: Rejects[str]) -> Iterator[Document]:
+    if not spec.strip():
+        raise ValueError("corpus.source: an empty name; give a file, a folder or a named source")
     if spec in NAMED_SOURCES:
         return NAMED_SOURCES[spec](config.seed, rejects)
     if spec.startswith(_HUB):
