@@ -107,7 +107,7 @@ def test_a_gguf_file_gives_the_weights_that_were_written(tmp_path):
 
 
 def _write_gguf(folder: Path, path: Path) -> Path:
-    gguf = pytest.importorskip("gguf")
+    import gguf
     model = LlamaForCausalLM.from_pretrained(folder)
     config = model.config
     head_dim = config.hidden_size // config.num_attention_heads
