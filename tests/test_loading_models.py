@@ -108,6 +108,7 @@ def test_a_gguf_file_gives_the_weights_that_were_written(tmp_path):
 
 def _write_gguf(folder: Path, path: Path) -> Path:
     import gguf
+
     model = LlamaForCausalLM.from_pretrained(folder)
     config = model.config
     head_dim = config.hidden_size // config.num_attention_heads
