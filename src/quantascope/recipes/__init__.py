@@ -1,1 +1,1 @@
-"""Floor 4: one file per experiment."""
+"""Floor 4: one file per experiment; `registry.RECIPES` lists them."""

@@ -1,0 +1,107 @@
+"""Command that reproduces published results: reproduce [NAME|all|list]."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from quantascope.recipes.result import RecipeResult
+
+__all__ = ["register"]
+
+_RESULTS: Final = Path("results")
+_ALL, _LIST = "all", "list"
+
+Name = Annotated[str, typer.Argument(help="A recipe, 'all', or 'list'.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Take the short setting.")]
+Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the result [results/NAME]; with 'all', DIR/NAME each."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one object.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(reproduce)
+
+
+def reproduce(
+    name: Name = _LIST,
+    quick: Quick = False,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a published experiment; print and write expected and obtained numbers.
+
+    Exit code 1: a check fails.
+    """
+    from quantascope.recipes.registry import RECIPES
+
+    if name == _LIST:
+        _print_list(as_json=as_json)
+        return
+    # an unknown name passes on, and is refused with the list before anything is written
+    names = list(RECIPES) if name == _ALL else [name]
+    results = []
+    for each in names:
+        folder = out or _RESULTS / each
+        results.append(
+            _reproduce_one(
+                each,
+                folder=folder / each if out and name == _ALL else folder,
+                quick=quick,
+                seed=seed,
+                as_json=as_json,
+            )
+        )
+    holds = all(result["holds"] for result in results)
+    if as_json:
+        both = {"holds": holds, "recipes": results}
+        print(json.dumps(both if name == _ALL else results[0], indent=2, allow_nan=False))
+    if not holds:
+        raise typer.Exit(1)
+
+
+def _reproduce_one(
+    name: str, *, folder: Path, quick: bool, seed: int, as_json: bool
+) -> dict[str, Any]:
+    from quantascope.recipes.output import describe, write_result
+    from quantascope.recipes.registry import run_recipe
+
+    result = run_recipe(name, quick=quick, seed=seed)
+    path = write_result(result, folder)
+    if not as_json:
+        _print_checks(result)
+        print(path)
+    return {**describe(result), "path": str(path)}
+
+
+def _print_checks(result: "RecipeResult") -> None:
+    width = max(len(check.name) for check in result.checks)
+    header = f"{'expected':>10} {'obtained':>10} {'tolerance':>10}  holds"
+    print(f"{result.name:<{width}} {header}")
+    for check in result.checks:
+        numbers = f"{check.expected:>10.4g} {check.obtained:>10.4g} {check.tolerance:>10.2g}"
+        print(f"{check.name:<{width}} {numbers}  {'yes' if check.holds else 'NO'}")
+    for source in dict.fromkeys(check.source for check in result.checks):
+        print(f"source: {source}")
+
+
+def _print_list(*, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from quantascope.recipes.registry import RECIPES
+
+    if as_json:
+        print(json.dumps({name: asdict(recipe) for name, recipe in RECIPES.items()}, indent=2))
+        return
+    width = max(map(len, RECIPES))
+    print(f"{'recipe':<{width}} {'quick':>7} {'full':>7}  shows (source)")
+    for name, recipe in RECIPES.items():
+        quick, full = (f"{cost:g} s" for cost in recipe.cpu_s)
+        print(f"{name:<{width}} {quick:>7} {full:>7}  {recipe.shows} ({recipe.source})")

@@ -1,0 +1,88 @@
+"""The list of recipes: every experiment that one command reproduces.
+
+A recipe is a module with a frozen dataclass ``Config`` whose defaults are the source's setting, a
+value ``QUICK`` of it for a short run, and ``run(config, *, seed) -> RecipeResult``. Modules are
+imported when they run, so the list stays light.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+from quantascope.recipes.result import RecipeResult
+
+__all__ = ["RECIPES", "Recipe", "run_recipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One line of the list."""
+
+    module: str
+    """Module of this package."""
+    shows: str
+    """What it reproduces, in one line."""
+    source: str
+    """Paper and figure."""
+    cpu_s: tuple[float, float]
+    """Measured cost of the quick and of the full run [CPU-s], one thread."""
+
+
+RECIPES: Final[dict[str, Recipe]] = {
+    "cube-volume": Recipe(
+        module="cube_volume",
+        shows="volume against side of a d-cube: an exponent that is known exactly",
+        source="elementary",
+        cpu_s=(0.1, 0.1),
+    ),
+    "approximation": Recipe(
+        module="approximation",
+        shows="error of piecewise models falls as N^-4/d and N^-2/d",
+        source="arXiv:2004.10802, section 2",
+        cpu_s=(0.7, 2.6),
+    ),
+    "intrinsic-dimension": Recipe(
+        module="intrinsic_dimension",
+        shows="nearest-neighbour estimators of dimension read low from d = 8 on",
+        source="doi:10.1038/s41598-017-11873-y",
+        cpu_s=(1.6, 12.0),
+    ),
+    "metric-artefact": Recipe(
+        module="metric_artefact",
+        shows="a smooth loss looks like sudden emergence under exact match",
+        source="arXiv:2304.15004, figure 2",
+        cpu_s=(0.1, 0.1),
+    ),
+    "exponent-scatter": Recipe(
+        module="exponent_scatter",
+        shows="published (alpha_N, alpha_D) pairs against the Quantization Model",
+        source="arXiv:2303.13506, figure A12",
+        cpu_s=(0.1, 0.1),
+    ),
+}
+
+
+def run_recipe(name: str, *, quick: bool = False, seed: int = 0) -> RecipeResult:
+    """Run one recipe at the source's setting, or at its quick one.
+
+    Parameters
+    ----------
+    name
+        A key of `RECIPES`.
+    quick
+        Take the recipe's ``QUICK`` config.
+    seed
+        Seed of all its randomness.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recipe; the message lists them.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"recipe: {name!r} unknown; allowed are {', '.join(RECIPES)}")
+    module = import_module(f"quantascope.recipes.{RECIPES[name].module}")
+    run: Callable[..., RecipeResult] = module.run
+    config: Any = module.QUICK if quick else module.Config()
+    return run(config, seed=seed)
