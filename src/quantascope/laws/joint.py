@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit, log_expit
 
 from quantascope.core.special import hurwitz_zeta, zipf_sum
-from quantascope.laws.law import Floats, LogForm
+from quantascope.laws.law import Floats, LogForm, Starts
 from quantascope.laws.projection import grid, project
 
 __all__ = [
@@ -213,7 +213,7 @@ def quanta_finite(data_limited: bool) -> LogForm:  # noqa: FBT001  (a choice of 
         if data_limited:
             log_n = (log_n - np.log(whole)) / s
             n_alpha, n_T = -log_n / s - whole_s / whole / s, -end / whole / s
-        n = np.exp(np.minimum(log_n, T))
+        n = np.minimum(np.exp(np.minimum(log_n, T)), last)
         learning = log_n < T
         tail = np.maximum(zipf_sum(s, n + 1, last), 1e-12 * whole)
         lost = -n * s * hurwitz_zeta(s + 1, n + 1) * learning  # d tail / d log n
@@ -233,15 +233,19 @@ def quanta_finite_rescale(theta: Floats, log_units: Floats, log_unit: float) -> 
     return theta + np.array([log_unit, log_unit, 0.0, log_units[0], 0.0])
 
 
-def quanta_finite_starts(x: Floats, y: Floats) -> Floats:
+def quanta_finite_starts(data_limited: bool) -> Starts:  # noqa: FBT001  (as above)
     """Grid over exponent, cost of a quantum and number of tasks; levels by projection."""
-    form = quanta_finite(data_limited=False)
-    costs = np.linspace(x.min() - 12, x.max(), 20)
-    nonlinear = grid(np.geomspace(0.05, 2.0, 12), costs, np.log([100.0, 500.0, 1e4, 1e7]))
+    form = quanta_finite(data_limited)
 
-    def basis(part: Floats) -> Floats:
-        bare = np.concatenate([np.full((len(part), 1), -np.inf), np.zeros((len(part), 1)), part], axis=1)
-        term = np.exp(form(bare, x)[0])
-        return np.stack([np.ones_like(term), term], axis=1)
+    def starts(x: Floats, y: Floats) -> Floats:
+        costs = np.linspace(x.min() - 12, x.max(), 20)
+        nonlinear = grid(np.geomspace(0.05, 2.0, 10), costs, np.log([100.0, 500.0, 1e4, 1e7]))
 
-    return np.concatenate([project(nonlinear, y, basis), nonlinear], axis=1)
+        def basis(part: Floats) -> Floats:
+            bare = np.concatenate([np.full((len(part), 1), -np.inf), np.zeros((len(part), 1)), part], axis=1)
+            term = np.exp(form(bare, x)[0])
+            return np.stack([np.ones_like(term), term], axis=1)
+
+        return np.concatenate([project(nonlinear, y, basis), nonlinear], axis=1)
+
+    return starts

@@ -22,7 +22,7 @@ from quantascope.laws.objective import Objective
 
 __all__ = ["Minimum", "Problem", "evaluate", "minimise"]
 
-_MAX_STEPS: Final = 200
+_MAX_STEPS: Final = 400
 _TOLERANCE: Final = 1e-11
 """A row has arrived when the decrease that its step promises is this share of its objective."""
 _EXACT: Final = 1e-14

@@ -92,7 +92,7 @@ def _finite(name: str, resource: str, cost: Param, n: str, *, data_limited: bool
             Param(name="n_tasks", meaning="number of tasks", role="level", lo=2.0, hi=1e12, positive=True),
         ),
         form=joint.quanta_finite(data_limited),
-        starts=joint.quanta_finite_starts,
+        starts=joint.quanta_finite_starts(data_limited),
         rescale=joint.quanta_finite_rescale,
         source=f"{_QUANTA}, section 2, with the sum kept finite",
     )
