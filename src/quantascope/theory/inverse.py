@@ -1,0 +1,259 @@
+"""The theory backwards: from a measured loss or slope to learned quanta, alpha, and unit costs.
+
+Each function has one solution where it has any, because each law is monotone in what is sought.
+Arrays are accepted throughout: pass the ends of an interval and get the ends of an interval, or
+bootstrap replicates and get replicates.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from quantascope.theory.finite import fitted_slope
+from quantascope.theory.quanta import Floats, check_range, normaliser, tail
+
+__all__ = [
+    "alpha_from_fitted_slope",
+    "alpha_from_loss",
+    "alpha_from_two_losses",
+    "capacity_from_quanta",
+    "first_step_from_quanta",
+    "quanta_from_loss",
+    "threshold_from_quanta",
+]
+
+_ALPHA_LO: Final = 1e-3
+_ALPHA_HI: Final = 50.0
+_N_HI: Final = 1e15
+_HALVINGS: Final = 60  # of a bracket 35 wide at most: down to the last digit
+
+
+def quanta_from_loss(
+    loss: ArrayLike,
+    alpha: ArrayLike,
+    *,
+    a: ArrayLike = 0.0,
+    b: ArrayLike = 1.0,
+    n_tasks: ArrayLike = np.inf,
+) -> Floats:
+    """Count the quanta that a network with this mean loss has learned.
+
+    Solves ``L = a + (b - a) sum_{k>n} p_k`` for n, exactly; the tail falls strictly from 1 to 0.
+
+    Parameters
+    ----------
+    loss
+        Mean loss [nat], above `a` and at most `b`; `a` itself where the task set is finite.
+    alpha
+        Exponent of the theory, > 0.
+    a, b
+        Loss on samples whose quantum is learned, and is not [nat].
+    n_tasks
+        Number of quanta.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        n, not rounded; larger losses give smaller n.
+
+    Raises
+    ------
+    ValueError
+        If no n up to 1e15 gives this loss.
+
+    Examples
+    --------
+    >>> quanta_from_loss([0.677996, 0.127331, 1.0], 0.4).round(3).tolist()
+    [1.0, 100.0, 0.0]
+    """
+    last = check_range("n_tasks", n_tasks, least=1)
+    share = _uncovered(loss, a, b)
+    top = np.log1p(np.minimum(last, _N_HI))
+    reach = np.where(np.isinf(last), tail(_N_HI, alpha), 0.0)
+    if (share < reach).any():
+        raise ValueError(
+            "loss: too near to a for any n up to 1e15; allowed: above a, with a larger alpha or a"
+        )
+    log_n = _bisect(
+        lambda x: share - tail(np.expm1(x), alpha, n_tasks=last), np.zeros(()), top, like=share
+    )
+    return np.minimum(np.expm1(log_n), last)
+
+
+def alpha_from_loss(
+    loss: ArrayLike,
+    n: ArrayLike,
+    *,
+    a: ArrayLike = 0.0,
+    b: ArrayLike = 1.0,
+    n_tasks: ArrayLike = np.inf,
+) -> Floats:
+    """Find the alpha at which n learned quanta leave this mean loss.
+
+    A larger alpha moves use to the first ranks, so the tail falls strictly with alpha.
+
+    Parameters
+    ----------
+    loss
+        Mean loss [nat], above `a` and below `b`.
+    n
+        Learned quanta, > 0 and below `n_tasks`.
+    a, b
+        Loss on samples whose quantum is learned, and is not [nat].
+    n_tasks
+        Number of quanta.
+
+    Raises
+    ------
+    ValueError
+        If no alpha in 0.001 to 50 gives this loss.
+
+    Examples
+    --------
+    >>> float(alpha_from_loss(0.127331, 100).round(4))
+    0.4
+    """
+    learned = check_range("n", n, above=0)
+    check_range("n_tasks - n", np.asarray(n_tasks, dtype=np.float64) - learned, above=0)
+    share = _uncovered(loss, a, b)
+    ends = [tail(learned, end, n_tasks=n_tasks) for end in (_ALPHA_LO, _ALPHA_HI)]
+    _require_inside("(loss - a) / (b - a)", share, ends[1], ends[0])
+    return _bisect_alpha(lambda x: share - tail(learned, x, n_tasks=n_tasks), like=share + learned)
+
+
+def alpha_from_two_losses(losses: ArrayLike, amounts: ArrayLike, *, a: ArrayLike = 0.0) -> Floats:
+    """Read alpha off two models of an N sweep, by the power law between them.
+
+    ``alpha = -ln((L_2 - a) / (L_1 - a)) / ln(N_2 / N_1)``
+
+    Parameters
+    ----------
+    losses, amounts
+        Two losses and two amounts along the first axis.
+    a
+        Floor [nat].
+
+    Raises
+    ------
+    ValueError
+        If there are not two of each, or a loss does not exceed `a`.
+    """
+    y = check_range("losses - a", np.asarray(losses, dtype=np.float64) - np.asarray(a), above=0)
+    x = check_range("amounts", amounts, above=0)
+    if len(y) != 2 or len(x) != 2 or (x[0] == x[1]).any():
+        raise ValueError("losses, amounts: allowed are two losses at two different amounts")
+    return np.asarray(-np.log(y[1] / y[0]) / np.log(x[1] / x[0]))
+
+
+def alpha_from_fitted_slope(
+    slope: ArrayLike, *, n_tasks: float = np.inf, n_lo: int = 1, n_hi: int = 30
+) -> Floats:
+    """Find the alpha whose exact loss, fitted by a straight line, shows this slope.
+
+    Inverts `quantascope.theory.finite.fitted_slope`, which rises strictly with alpha: what a
+    measured exponent of a finite task set says about alpha.
+
+    Parameters
+    ----------
+    slope
+        Measured exponent, positive; an array carries an interval through.
+    n_tasks
+        Number of quanta, > `n_hi`.
+    n_lo, n_hi
+        Range of learned quanta behind the measured slope.
+
+    Raises
+    ------
+    ValueError
+        If no alpha in 0.001 to 50 gives this slope; a finite set is steeper than some.
+
+    Examples
+    --------
+    >>> alpha_from_fitted_slope([0.459, 0.762], n_tasks=500).round(2).tolist()
+    [0.4, 0.8]
+    """
+    found = np.asarray(slope, dtype=np.float64)
+
+    def steepness(alpha: Floats) -> Floats:
+        return fitted_slope(alpha, n_tasks=n_tasks, n_lo=n_lo, n_hi=n_hi)
+
+    lo, hi = (steepness(np.array(end)) for end in (_ALPHA_LO, _ALPHA_HI))
+    _require_inside("slope", found, lo, hi)
+    return _bisect_alpha(lambda x: steepness(x) - found, like=found)
+
+
+def capacity_from_quanta(n_params: ArrayLike, n: ArrayLike) -> Floats:
+    """Count the parameters that a quantum takes, ``C = N / n``.
+
+    References
+    ----------
+    arXiv:2303.13506, section 2.
+    """
+    return np.asarray(check_range("n_params", n_params, above=0) / check_range("n", n, above=0))
+
+
+def threshold_from_quanta(
+    n_samples: ArrayLike, n: ArrayLike, alpha: ArrayLike, *, n_tasks: ArrayLike = np.inf
+) -> Floats:
+    """Count the samples that must need a quantum before it is learned, ``tau = D p_n``.
+
+    References
+    ----------
+    arXiv:2303.13506, section 2.
+    """
+    rank = check_range("n", n, above=0)
+    p = rank ** -(np.asarray(alpha, dtype=np.float64) + 1) / normaliser(alpha, n_tasks=n_tasks)
+    return np.asarray(check_range("n_samples", n_samples, above=0) * p)
+
+
+def first_step_from_quanta(n_steps: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> Floats:
+    """Count the steps that the first quantum takes, ``T = S n^-(alpha+1)``.
+
+    References
+    ----------
+    arXiv:2303.13506, section 2.
+    """
+    s = check_range("alpha", alpha, above=0) + 1
+    rank = check_range("n", n, above=0)
+    return np.asarray(check_range("n_steps", n_steps, above=0) * rank**-s)
+
+
+def _uncovered(loss: ArrayLike, a: ArrayLike, b: ArrayLike) -> Floats:
+    """Share of samples not covered, ``(L - a) / (b - a)``."""
+    low, high = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    check_range("b - a", high - low, above=0)
+    share = (np.asarray(loss, dtype=np.float64) - low) / (high - low)
+    bad = ~((share >= 0) & (share <= 1))
+    if bad.any():
+        where = np.broadcast_to(np.asarray(loss, dtype=np.float64), share.shape)[bad].ravel()[0]
+        raise ValueError(f"loss: {where:g} found; allowed: from a to b")
+    return np.asarray(share)
+
+
+def _require_inside(name: str, value: Floats, lo: Floats, hi: Floats) -> None:
+    value, lo, hi = np.broadcast_arrays(value, lo, hi)
+    bad = ~((value > lo) & (value < hi))
+    if bad.any():
+        v, least, most = (array[bad].ravel()[0] for array in (value, lo, hi))
+        raise ValueError(
+            f"{name}: {v:g} found; allowed: {least:.6g} to {most:.6g}, "
+            f"what alpha from {_ALPHA_LO:g} to {_ALPHA_HI:g} can give"
+        )
+
+
+def _bisect_alpha(rising: Callable[[Floats], Floats], *, like: Floats) -> Floats:
+    lo, hi = np.log(_ALPHA_LO), np.log(_ALPHA_HI)
+    return np.exp(_bisect(lambda x: rising(np.exp(x)), np.array(lo), np.array(hi), like=like))
+
+
+def _bisect(rising: Callable[[Floats], Floats], lo: Floats, hi: Floats, *, like: Floats) -> Floats:
+    """Find the zero of a rising function, elementwise."""
+    shape = np.broadcast_shapes(rising(lo).shape, hi.shape, like.shape)
+    low, high = np.broadcast_to(lo, shape).copy(), np.broadcast_to(hi, shape).copy()
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        below = rising(middle) < 0
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.asarray((low + high) / 2)
