@@ -34,13 +34,15 @@ def _softplus(t: Floats) -> Floats:
 
 
 def shifted(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-    """``y = E + A (x + s)^-alpha`` (Zhai et al. 2021, arXiv:2106.04560, eq. 1). theta: E A alpha s."""
+    """``y = E + A (x + s)^-alpha`` (Zhai et al. 2021, arXiv:2106.04560). theta: E A alpha s."""
     E, A, alpha, s = (theta[:, index, None] for index in range(4))
     moved = np.logaddexp(x[0], s)
     floor, term = np.exp(E), np.exp(A - alpha * moved)
     total = floor + term
     share = term / total
-    gradient = np.stack([floor / total, share, -share * moved, -share * alpha * np.exp(s - moved)], axis=1)
+    gradient = np.stack(
+        [floor / total, share, -share * moved, -share * alpha * np.exp(s - moved)], axis=1
+    )
     return np.log(total), gradient
 
 
@@ -98,7 +100,9 @@ def m4(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
 def m4_rescale(theta: Floats, log_units: Floats, log_unit: float) -> Floats:
     """Change of units of M4."""
     b = theta[:, 3] + (1 - theta[:, 2]) * log_unit + theta[:, 4] * log_units[0]
-    return np.stack([theta[:, 0] + log_unit, theta[:, 1] + log_unit, theta[:, 2], b, theta[:, 4]], axis=1)
+    return np.stack(
+        [theta[:, 0] + log_unit, theta[:, 1] + log_unit, theta[:, 2], b, theta[:, 4]], axis=1
+    )
 
 
 def m4_starts(x: Floats, y: Floats) -> Floats:
@@ -161,11 +165,15 @@ def bnsl_starts(n_breaks: int) -> Starts:
         lo, hi = x.min(), x.max()
         low = [-1.0] + [-4.0, lo, np.log(0.03)] * n_breaks
         high = [3.0] + [4.0, hi, np.log(1.0)] * n_breaks
-        nonlinear = spread(1 << (12 + n_breaks), low, high) if n_breaks else np.linspace(-1, 4, 64)[:, None]
+        nonlinear = (
+            spread(1 << (12 + n_breaks), low, high) if n_breaks else np.linspace(-1, 4, 64)[:, None]
+        )
         form = bnsl_form(n_breaks)
 
         def basis(part: Floats) -> Floats:
-            bare = np.concatenate([np.full((len(part), 1), -np.inf), np.zeros((len(part), 1)), part], axis=1)
+            bare = np.concatenate(
+                [np.full((len(part), 1), -np.inf), np.zeros((len(part), 1)), part], axis=1
+            )
             term = np.exp(np.clip(form(bare, x)[0], -60, 60))
             return np.stack([np.ones_like(term), term], axis=1)
 
@@ -187,7 +195,7 @@ def logistic(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
 def logistic_rescale(theta: Floats, log_units: Floats, log_unit: float) -> Floats:
     """Change of units of the logistic."""
     units = np.array([log_unit, log_unit, log_units[0], 0.0])
-    return theta + units
+    return np.asarray(theta + units)
 
 
 def logistic_starts(x: Floats, y: Floats) -> Floats:

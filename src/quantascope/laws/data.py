@@ -39,7 +39,7 @@ class Points:
         return 0 if self.groups is None else int(self.groups.max()) + 1
 
     def take(self, index: NDArray[Any]) -> "Points":
-        """Some of the points."""
+        """Keep some of the points."""
         groups = None if self.groups is None else self.groups[index]
         return replace(
             self,
@@ -99,7 +99,9 @@ def read_points(
         raise ValueError(f"data: columns of unequal length ({counts})")
     n = counts[response]
     if n > MAX_POINTS:
-        raise ValueError(f"data: {n:,} points; allowed are {MAX_POINTS:,}, thin each run to log-spaced steps first")
+        raise ValueError(
+            f"data: {n:,} points; allowed are {MAX_POINTS:,}, thin runs to log-spaced steps first"
+        )
     for name in law.inputs:
         _check(name, columns[name], columns[name] > 0, "> 0")
     values = columns[response]
@@ -125,7 +127,9 @@ def _check(name: str, values: Floats, good: NDArray[np.bool_], allowed: str) -> 
     bad = ~(np.isfinite(values) & good)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"{name}: {values[row]} at row {row + 1}; allowed are finite numbers {allowed}")
+        raise ValueError(
+            f"{name}: {values[row]} at row {row + 1}; allowed are finite numbers {allowed}"
+        )
 
 
 def _weights(weights: ArrayLike | None, n: int) -> Floats:

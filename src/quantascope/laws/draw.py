@@ -42,7 +42,7 @@ def draw_fit(fit: "LawFit", ax: Any) -> Any:  # noqa: ANN401  (matplotlib axes)
 
 
 def _levels(points: "Points") -> list[tuple[Floats | None, NDArray[np.intp]]]:
-    """Groups of points of like second input, with the inputs at which their curve is drawn."""
+    """Group points of like second input, with the inputs at which their curve is drawn."""
     if len(points.inputs) == 1:
         return [(None, np.arange(points.n))]
     second = np.log(points.inputs[1])
@@ -65,7 +65,11 @@ def _draw_level(fit: "LawFit", ax: Any, *, level: Floats | None, rows: NDArray[n
     low, high = float(x.min()), float(x.max())
     for ends, style in (((low, high), "-"), ((high, high * _BEYOND), "--")):
         grid = np.geomspace(*ends, 60)
-        others = {} if level is None else {n: np.full(60, v) for n, v in zip(law.inputs[1:], level, strict=True)}
+        others = (
+            {}
+            if level is None
+            else {n: np.full(60, v) for n, v in zip(law.inputs[1:], level, strict=True)}
+        )
         curve = fit.predict({law.inputs[0]: grid, **others}, interval=True)
         ax.plot(grid, curve.value, style, color=colour, linewidth=1)
         ax.fill_between(grid, curve.lo, curve.hi, color=colour, alpha=0.15, linewidth=0)

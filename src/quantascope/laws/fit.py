@@ -1,7 +1,7 @@
 """The one fitter: a table of runs in, a law with intervals out, no starting point asked.
 
-    fit = quantascope.laws.fit("chinchilla", {"N": n, "D": d, "loss": loss}, meaning={...})
-    fit.params["alpha"], fit.interval("alpha"), fit.predict({"N": 7e10, "D": 1.4e12}, interval=True)
+fit = quantascope.laws.fit("chinchilla", {"N": n, "D": d, "loss": loss}, meaning={...})
+fit.params["alpha"], fit.interval("alpha"), fit.predict({"N": 7e10, "D": 1.4e12}, interval=True)
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,12 @@ __all__ = ["NOT_STATED", "Bootstrap", "fit"]
 
 NOT_STATED: Final = "not stated"
 """Meaning of an input that the user does not know; accepted, recorded and warned of."""
-_EXAMPLES: Final = {"N": "non-embedding parameters", "D": "tokens", "C": "FLOP, 6 N D", "S": "steps"}
+_EXAMPLES: Final = {
+    "N": "non-embedding parameters",
+    "D": "tokens",
+    "C": "FLOP, 6 N D",
+    "S": "steps",
+}
 _FEW_GROUPS: Final = 10
 
 
@@ -136,12 +141,18 @@ def fit(
         n_starts=found.n_starts,
         n_reached=found.n_reached,
         scatter=setting.scatter(),
-        ranges={n: (float(r.min()), float(r.max())) for n, r in zip(row.inputs, points.inputs, strict=True)},
+        ranges={
+            n: (float(r.min()), float(r.max()))
+            for n, r in zip(row.inputs, points.inputs, strict=True)
+        },
         meaning=units,
         response=name,
         fixed=dict(row.held) | fixed,
         tied=tied,
-        warnings=(*_warn(row, points, found=found, goal=goal, scatter=setting.scatter(), units=units), *spread.warnings),
+        warnings=(
+            *_warn(points, found=found, goal=goal, scatter=setting.scatter(), units=units),
+            *spread.warnings,
+        ),
         replicates=spread.replicates,
         points=points,
     )
@@ -151,12 +162,15 @@ def _meaning(law: Law, meaning: Mapping[str, str] | None) -> dict[str, str]:
     given = dict(meaning or {})
     unknown = [name for name in given if name not in law.inputs]
     if unknown:
-        raise ValueError(f"meaning: {', '.join(unknown)} is no input of law {law.name} ({', '.join(law.inputs)})")
+        raise ValueError(
+            f"meaning: {', '.join(unknown)} is no input of law {law.name} ({', '.join(law.inputs)})"
+        )
     missing = [name for name in law.units_needed if not given.get(name)]
     if missing:
+        example = _EXAMPLES.get(missing[0], "its unit")
         raise ValueError(
-            f"meaning: law {law.name} mixes {', '.join(law.units_needed)}; say what {', '.join(missing)} counts, "
-            f'for example meaning={{"{missing[0]}": "{_EXAMPLES.get(missing[0], "unit")}"}}'
+            f"meaning: law {law.name} mixes {', '.join(law.units_needed)}; say what "
+            f'{", ".join(missing)} counts, for example meaning={{"{missing[0]}": "{example}"}}'
         )
     return {name: given.get(name, "") for name in law.inputs}
 
@@ -165,34 +179,45 @@ def _require_enough(points: Points, frame: Frame) -> None:
     free = frame.ties.shape[1]
     if points.n <= free:
         raise ValueError(
-            f"data: {points.n} points for the {free} free parameters of law {frame.law.name}; at least {free + 1} are "
-            "needed (more for intervals), or hold some with fixed"
+            f"data: {points.n} points for the {free} free parameters of law {frame.law.name}; "
+            f"at least {free + 1} are needed, more for intervals; or hold some with fixed"
         )
 
 
 def _warn(
-    law: Law, points: Points, *, found: Found, goal: Objective, scatter: float, units: Mapping[str, str]
+    points: Points, *, found: Found, goal: Objective, scatter: float, units: Mapping[str, str]
 ) -> list[str]:
-    """The pitfalls of fitting scaling laws that can be seen from the data."""
+    """List the pitfalls of fitting scaling laws that can be seen from the data."""
     said = []
     unstated = [name for name, meaning in units.items() if meaning == NOT_STATED]
     if unstated:
-        said.append(f"what {', '.join(unstated)} counts is not stated; exponents with and without embeddings differ")
+        said.append(
+            f"what {', '.join(unstated)} counts is not stated: exponents with and without "
+            "embedding parameters differ"
+        )
     if not found.converged:
-        said.append("not converged: the first-order test does not hold; the objective is flat around the minimum")
+        said.append("not converged: the first-order test does not hold, the objective is flat")
     if found.n_reached == 1 and found.n_starts > 4:
-        said.append(f"only one of {found.n_starts} descents reached this minimum; it may not be the lowest")
+        said.append(f"only one of {found.n_starts} descents reached this minimum")
     if goal.robust and scatter and goal.delta > 3 * scatter:
-        said.append(f"delta {goal.delta:g} exceeds the residuals ({scatter:.2g}): this is least squares, not a robust fit")
+        said.append(
+            f"delta {goal.delta:g} exceeds the residuals ({scatter:.2g}): this is least squares"
+        )
     if points.groups is None and _looks_like_runs(points):
-        said.append("points of equal first input look like checkpoints of one run, which are not independent; name the run with group")
+        said.append(
+            "points of equal first input look like checkpoints of one run, which are not "
+            "independent: name the run with group"
+        )
     if points.groups is not None and points.n_groups < _FEW_GROUPS:
-        said.append(f"only {points.n_groups} groups: intervals that count groups are too narrow below about {_FEW_GROUPS}")
+        said.append(
+            f"only {points.n_groups} groups: intervals that count groups are too narrow below "
+            f"about {_FEW_GROUPS}"
+        )
     return said
 
 
 def _looks_like_runs(points: Points) -> bool:
-    """Whether some models occur at many values of a second resource."""
+    """Tell whether some models occur at many values of a second resource."""
     if len(points.inputs) < 2:
         return False
     counts = np.unique(points.inputs[0], return_counts=True)[1]

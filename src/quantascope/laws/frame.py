@@ -99,7 +99,9 @@ def choose_frame(
     if own_units or not _translatable(law, involved, tied):
         log_units, natural_floor = np.zeros(len(law.inputs)), log_unit
         lo, hi = _wide_bounds(law, natural_floor)
-        return _checked(Frame(law=law, log_units=log_units, log_unit=0.0, lo=lo, hi=hi, ties=ties, held=held))
+        return _checked(
+            Frame(law=law, log_units=log_units, log_unit=0.0, lo=lo, hi=hi, ties=ties, held=held)
+        )
     shift = _shift(law, log_units, log_unit)
     bounds = np.array([param.bounds for param in law.params])
     lo, hi = bounds[:, 0].copy(), bounds[:, 1].copy()
@@ -154,7 +156,7 @@ def _units(law: Law, points: Points) -> tuple[Floats, float]:
 
 
 def _shift(law: Law, log_units: Floats, log_unit: float, middle: float = 1.0) -> Floats:
-    """What a change of units adds to each parameter, at a reference parameter vector."""
+    """Give what a change of units adds to each parameter, at a reference parameter vector."""
     theta = np.full((1, len(law.params)), middle)
     return np.asarray((law.rescale(theta, log_units, log_unit) - theta)[0])
 

@@ -65,7 +65,7 @@ def _at_bound(frame: Frame, param: Param, *, at: float, index: int) -> str:
 
 
 def _outside(frame: Frame, points: Points, param: Param, *, at: float) -> str:
-    """A break beyond the data: its place is not seen, only guessed."""
+    """Name a break beyond the data: its place is not seen, only guessed."""
     if param.role != "position" or frame.law.name.split("-")[0] not in {"bnsl", "logistic"}:
         return ""
     logs = np.log(points.inputs[0]) - frame.log_units[0]
@@ -75,7 +75,7 @@ def _outside(frame: Frame, points: Points, param: Param, *, at: float) -> str:
     return f"{np.exp(at + frame.log_units[0]):.4g} lies outside the data ({lo:.4g} to {hi:.4g})"
 
 
-def _open(param: Param, below: bool, above: bool) -> str:  # noqa: FBT001  (one of two ends)
+def _open(param: Param, below: bool, above: bool) -> str:
     if below and above:
         return "its profile is flat: no end of the interval is found"
     if below:

@@ -10,7 +10,7 @@ from scipy.special import expit, log_expit
 
 from quantascope.core.special import hurwitz_zeta, zipf_sum
 from quantascope.laws.law import Floats, LogForm, Starts
-from quantascope.laws.projection import grid, project
+from quantascope.laws.projection import grid, positive_coefficients, project
 
 __all__ = [
     "batch_rescale",
@@ -41,7 +41,7 @@ def _columns(theta: Floats) -> list[Floats]:
 
 
 def kaplan_joint(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-    """``L = ((Nc/N)^(aN/aD) + Dc/D)^aD`` (arXiv:2001.08361, eq. 1.5). theta: Nc Dc aN aD; x: N D."""
+    """``L = ((Nc/N)^(aN/aD) + Dc/D)^aD`` (arXiv:2001.08361, eq. 1.5). Nc Dc aN aD; N D."""
     Nc, Dc, aN, aD = _columns(theta)
     ratio = aN / aD
     sizes, data = ratio * (Nc - x[0]), Dc - x[1]
@@ -99,7 +99,7 @@ def batch_tradeoff(sign: float) -> LogForm:
 
 def batch_rescale(theta: Floats, log_units: Floats, log_unit: float) -> Floats:
     """Change of units of a batch trade-off."""
-    return theta + np.array([log_unit, log_units[0]])
+    return np.asarray(theta + np.array([log_unit, log_units[0]]))
 
 
 def batch_starts(x: Floats, y: Floats) -> Floats:
@@ -111,7 +111,9 @@ def batch_starts(x: Floats, y: Floats) -> Floats:
 def critical_batch(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
     """``B = B_star L^(-1/aB)`` (arXiv:2001.08361, eq. 1.4). theta: B_star aB; x: L."""
     star, power = _columns(theta)
-    return star - x[0] / power, np.stack([np.ones((len(theta), x.shape[1])), x[0] / power**2], axis=1)
+    return star - x[0] / power, np.stack(
+        [np.ones((len(theta), x.shape[1])), x[0] / power**2], axis=1
+    )
 
 
 def critical_batch_rescale(theta: Floats, log_units: Floats, log_unit: float) -> Floats:
@@ -157,9 +159,11 @@ def quanta_max_starts(x: Floats, y: Floats) -> Floats:
 
     def term(part: Floats) -> Floats:
         alpha, balance = part[:, :1], part[:, 1:]
-        return np.exp(np.maximum(-alpha * x[0], balance - alpha / (1 + alpha) * x[1]))
+        return np.asarray(np.exp(np.maximum(-alpha * x[0], balance - alpha / (1 + alpha) * x[1])))
 
-    logs = project(nonlinear, y, lambda part: np.stack([np.ones((len(part), len(y))), term(part)], axis=1))
+    logs = project(
+        nonlinear, y, lambda part: np.stack([np.ones((len(part), len(y))), term(part)], axis=1)
+    )
     return np.stack([logs[:, 0], logs[:, 1], logs[:, 1] + nonlinear[:, 1], nonlinear[:, 0]], axis=1)
 
 
@@ -172,7 +176,9 @@ def quanta_smooth(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
     log_y = np.logaddexp(E, alpha * total)
     share = np.exp(alpha * total - log_y)
     slope = total + alpha * (1 - by_size) * x[1] / (1 + alpha) ** 2
-    gradient = np.stack([1 - share, share * alpha * by_size, share * alpha * (1 - by_size), share * slope], axis=1)
+    gradient = np.stack(
+        [1 - share, share * alpha * by_size, share * alpha * (1 - by_size), share * slope], axis=1
+    )
     return log_y, gradient
 
 
@@ -191,12 +197,12 @@ def quanta_smooth_starts(x: Floats, y: Floats) -> Floats:
     floors = y.min() * np.array([1e-3, 0.2, 0.4, 0.6, 0.75, 0.85, 0.92, 0.97])
     for E, alpha in grid(floors, _EXPONENTS):
         columns = np.exp(np.stack([-x[0], -x[1] / (1 + alpha)]))[None]
-        A, B = project(np.zeros((1, 1)), (y - E) ** (1 / alpha), lambda _, columns=columns: columns)[0]
+        A, B = positive_coefficients(columns, (y - E) ** (1 / alpha))[0]
         rows.append([np.log(E), A, B, alpha])
     return np.array(rows)
 
 
-def quanta_finite(data_limited: bool) -> LogForm:  # noqa: FBT001  (a choice of form, named in the table)
+def quanta_finite(data_limited: bool) -> LogForm:
     """``L = E + Delta sum_{n<k<=T} k^-(alpha+1) / sum_{k<=T} k^-(alpha+1)``, T tasks, n real.
 
     ``n = N / C``, or ``n = (D p_1 / tau)^(1/(1+alpha))`` where data limit (arXiv:2303.13506,
@@ -223,17 +229,19 @@ def quanta_finite(data_limited: bool) -> LogForm:  # noqa: FBT001  (a choice of 
         by_alpha = (tail_s + lost * n_alpha) / tail - whole_s / whole
         by_tasks = (end * learning + lost * n_T) / tail - end / whole
         per_C = -lost / tail / (s if data_limited else 1.0)
-        return log_y, np.stack([1 - share, share, share * by_alpha, share * per_C, share * by_tasks], axis=1)
+        return log_y, np.stack(
+            [1 - share, share, share * by_alpha, share * per_C, share * by_tasks], axis=1
+        )
 
     return form
 
 
 def quanta_finite_rescale(theta: Floats, log_units: Floats, log_unit: float) -> Floats:
     """Change of units of the finite-task law."""
-    return theta + np.array([log_unit, log_unit, 0.0, log_units[0], 0.0])
+    return np.asarray(theta + np.array([log_unit, log_unit, 0.0, log_units[0], 0.0]))
 
 
-def quanta_finite_starts(data_limited: bool) -> Starts:  # noqa: FBT001  (as above)
+def quanta_finite_starts(data_limited: bool) -> Starts:
     """Grid over exponent, cost of a quantum and number of tasks; levels by projection."""
     form = quanta_finite(data_limited)
 
@@ -242,7 +250,9 @@ def quanta_finite_starts(data_limited: bool) -> Starts:  # noqa: FBT001  (as abo
         nonlinear = grid(np.geomspace(0.05, 2.0, 10), costs, np.log([100.0, 500.0, 1e4, 1e7]))
 
         def basis(part: Floats) -> Floats:
-            bare = np.concatenate([np.full((len(part), 1), -np.inf), np.zeros((len(part), 1)), part], axis=1)
+            bare = np.concatenate(
+                [np.full((len(part), 1), -np.inf), np.zeros((len(part), 1)), part], axis=1
+            )
             term = np.exp(form(bare, x)[0])
             return np.stack([np.ones_like(term), term], axis=1)
 

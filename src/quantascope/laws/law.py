@@ -13,9 +13,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Floats", "Law", "LogForm", "Param", "Rescale", "Role", "Starts"]
+__all__ = ["Bools", "Floats", "Ints", "Law", "LogForm", "Param", "Rescale", "Role", "Starts"]
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 LogForm = Callable[[Floats, Floats], tuple[Floats, Floats]]
 """``(theta [boot, param], log_inputs [input, point]) -> (log response [boot, point],
@@ -48,7 +50,11 @@ class Param:
     @property
     def bounds(self) -> tuple[float, float]:
         """Bounds in internal coordinates."""
-        return (float(np.log(self.lo)), float(np.log(self.hi))) if self.positive else (self.lo, self.hi)
+        return (
+            (float(np.log(self.lo)), float(np.log(self.hi)))
+            if self.positive
+            else (self.lo, self.hi)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +111,12 @@ class Law:
         unknown = sorted(set(params) ^ set(self.names))
         if unknown:
             raise ValueError(
-                f"params: {', '.join(unknown)} missing or unknown; law {self.name} has {', '.join(self.names)}"
+                f"params: {', '.join(unknown)} missing or unknown; law {self.name} has "
+                f"{', '.join(self.names)}"
             )
-        columns = np.broadcast_arrays(*[np.asarray(params[n], dtype=np.float64) for n in self.names])
+        columns = np.broadcast_arrays(
+            *[np.asarray(params[n], dtype=np.float64) for n in self.names]
+        )
         theta = np.stack([np.atleast_1d(column) for column in columns], axis=-1)
         for index, param in enumerate(self.params):
             if param.positive:
@@ -134,14 +143,20 @@ class Law:
         """
         missing = [name for name in self.inputs if name not in inputs]
         if missing:
-            raise ValueError(f"inputs: {', '.join(missing)} missing; law {self.name} needs {', '.join(self.inputs)}")
-        columns = np.broadcast_arrays(*[np.asarray(inputs[n], dtype=np.float64) for n in self.inputs])
+            raise ValueError(
+                f"inputs: {', '.join(missing)} missing; law {self.name} needs "
+                f"{', '.join(self.inputs)}"
+            )
+        columns = np.broadcast_arrays(
+            *[np.asarray(inputs[n], dtype=np.float64) for n in self.inputs]
+        )
         stacked = np.stack([column.ravel() for column in columns])
         bad = ~(np.isfinite(stacked) & (stacked > 0))
         if bad.any():
             which, where = np.argwhere(bad)[0]
             raise ValueError(
-                f"{self.inputs[which]}: {stacked[which, where]:g} at row {where + 1}; allowed are finite numbers > 0"
+                f"{self.inputs[which]}: {stacked[which, where]:g} at row {where + 1}; "
+                "allowed are finite numbers > 0"
             )
         return np.asarray(np.log(stacked))
 

@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from quantascope.laws.law import Floats, LogForm
+from quantascope.laws.law import Bools, Floats, Ints, LogForm
 from quantascope.laws.objective import Objective
 
 __all__ = ["Minimum", "Problem", "evaluate", "minimise"]
@@ -63,16 +63,16 @@ class Minimum:
     """Axes ``boot param``."""
     value: Floats
     """Objective, axis ``boot``."""
-    converged: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    converged: Bools
     """Whether the first-order test holds."""
-    n_steps: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    n_steps: Ints
 
 
 @dataclass
 class _Rows:
     """The rows still on their way."""
 
-    row: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    row: Ints
     theta: Floats
     damping: Floats
     value: Floats
@@ -82,7 +82,7 @@ class _Rows:
     cases: Floats
     response: Floats
 
-    def keep(self, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> "_Rows":
+    def keep(self, mask: Bools) -> "_Rows":
         """Drop the rows that have arrived."""
         return _Rows(
             self.row[mask],
@@ -177,7 +177,7 @@ def _open(problem: Problem, theta: Floats) -> _Rows:
     )
 
 
-def _step(problem: Problem, rows: _Rows) -> tuple[Floats, Floats]:
+def _step(problem: Problem, rows: _Rows) -> tuple[Bools, Bools]:
     """Move every row one accepted step; say which have arrived and which are stuck."""
     slope, matrix = _model(problem, rows)
     step = np.linalg.solve(matrix, slope[:, :, None])[:, :, 0]
@@ -223,10 +223,10 @@ def _model(problem: Problem, rows: _Rows) -> tuple[Floats, Floats]:
     return slope, matrix
 
 
-def _pressing(problem: Problem, theta: Floats, slope: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _pressing(problem: Problem, theta: Floats, slope: Floats) -> Bools:
     first = problem.ties.argmax(axis=0)  # bounds of tied parameters are equal
     at, lo, hi = theta[:, first], problem.lo[first], problem.hi[first]
-    return ((at <= lo) & (slope < 0)) | ((at >= hi) & (slope > 0))
+    return np.asarray(((at <= lo) & (slope < 0)) | ((at >= hi) & (slope > 0)))
 
 
 def _residual(problem: Problem, theta: Floats, response: Floats) -> tuple[Floats, Floats]:
@@ -244,7 +244,7 @@ def _residual(problem: Problem, theta: Floats, response: Floats) -> tuple[Floats
     return residual, np.matmul(problem.ties.T, gradient)
 
 
-def _record(out: Minimum, rows: _Rows, mask: Floats) -> None:
+def _record(out: Minimum, rows: _Rows, mask: Bools) -> None:
     where = rows.row[mask]
     out.theta[where] = rows.theta[mask]
     out.value[where] = rows.value[mask]
@@ -263,6 +263,6 @@ def _slice(problem: Problem, part: slice) -> Problem:
     )
 
 
-def _pick(array: Floats, rows: object) -> Floats:
+def _pick(array: Floats, rows: Bools | slice) -> Floats:
     """Rows of an array whose first axis may be 1, standing for all."""
-    return array if len(array) == 1 else array[rows]  # type: ignore[index]
+    return array if len(array) == 1 else array[rows]

@@ -38,7 +38,9 @@ class Objective:
         if not (np.isfinite(self.delta) and self.delta > 0):
             raise ValueError(f"delta: {self.delta}; allowed are numbers > 0 (unit: log residual)")
         if not 0 < self.above < 1:
-            raise ValueError(f"above: {self.above}; allowed are numbers between 0 and 1, .5 is symmetric")
+            raise ValueError(
+                f"above: {self.above}; allowed are numbers between 0 and 1, .5 is symmetric"
+            )
 
     @property
     def raw(self) -> bool:
@@ -56,19 +58,20 @@ class Objective:
             return 0.5 * residual * residual
         size = np.abs(residual)
         inside = np.minimum(size, self.delta)  # delta (|r| - delta / 2) beyond, r^2 / 2 within
-        return self._tilt(residual) * inside * (size - 0.5 * inside)
+        return np.asarray(self._tilt(residual) * inside * (size - 0.5 * inside))
 
     def weight(self, residual: Floats) -> Floats:
         """Influence over residual: the weight of iteratively reweighted least squares."""
         if not self.robust:
             return np.ones_like(residual)
-        return self._tilt(residual) * self.delta / np.maximum(np.abs(residual), self.delta)
+        influence = self.delta / np.maximum(np.abs(residual), self.delta)
+        return np.asarray(self._tilt(residual) * influence)
 
     def curvature(self, residual: Floats) -> Floats:
         """Second derivative of the loss."""
         if not self.robust:
             return np.ones_like(residual)
-        return self._tilt(residual) * (np.abs(residual) <= self.delta)
+        return np.asarray(self._tilt(residual) * (np.abs(residual) <= self.delta))
 
     def _tilt(self, residual: Floats) -> Floats | float:
         if self.name != "asymmetric":

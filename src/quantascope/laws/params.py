@@ -12,7 +12,7 @@ _FLOOR = "the loss that no scale removes"
 
 
 def floor(name: str, meaning: str = _FLOOR) -> Param:
-    """A level that the response approaches; zero is its lower end."""
+    """Make a level that the response approaches; zero is its lower end."""
     return Param(name=name, meaning=meaning, role="floor", lo=1e-6, hi=1e2, positive=True)
 
 
@@ -27,12 +27,12 @@ def exponent(name: str, meaning: str, *, lo: float = 1e-3, hi: float = 6.0) -> P
 
 
 def length(name: str, meaning: str) -> Param:
-    """A scale that divides an input inside a power; may lie very far from the data."""
+    """Make a scale that divides an input inside a power; may lie very far from the data."""
     return Param(name=name, meaning=meaning, role="prefactor", lo=1e-80, hi=1e80, positive=True)
 
 
 def position(name: str, meaning: str) -> Param:
-    """A place on the input's axis; identified only within the data."""
+    """Make a place on the input's axis; identified only within the data."""
     return Param(name=name, meaning=meaning, role="position", lo=1e-12, hi=1e12, positive=True)
 
 

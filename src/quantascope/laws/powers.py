@@ -92,7 +92,9 @@ def _log_term(term: Term, theta: Floats, x: Floats) -> Floats:
     if term.e < 0:
         return c
     along = np.array(term.signs, dtype=np.float64) @ x
-    return theta[:, term.e, None] * (c + along) if term.inside else c + theta[:, term.e, None] * along
+    return (
+        theta[:, term.e, None] * (c + along) if term.inside else c + theta[:, term.e, None] * along
+    )
 
 
 def _add_gradient(gradient: Floats, term: Term, *, share: Floats, theta: Floats, x: Floats) -> None:

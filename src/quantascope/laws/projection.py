@@ -29,7 +29,8 @@ def grid(*axes: Sequence[float] | Floats) -> Floats:
 def spread(n: int, lo: Sequence[float], hi: Sequence[float]) -> Floats:
     """Points that fill a box evenly (Sobol sequence), axes ``start param``; n a power of two."""
     unit = qmc.Sobol(len(lo), scramble=True, rng=0).random(n)
-    return np.asarray(lo) + unit * (np.asarray(hi) - np.asarray(lo))
+    low, high = np.asarray(lo, dtype=np.float64), np.asarray(hi, dtype=np.float64)
+    return np.asarray(low + unit * (high - low))
 
 
 def project(nonlinear: Floats, response: Floats, basis: Callable[[Floats], Floats]) -> Floats:

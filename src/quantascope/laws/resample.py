@@ -19,7 +19,15 @@ from quantascope.laws.minimise import Minimum, minimise
 from quantascope.laws.objective import Objective
 from quantascope.laws.spread import residuals_of
 
-__all__ = ["BootstrapKind", "bca_interval", "jackknife", "percentile_interval", "refit", "replicate"]
+__all__ = [
+    "BootstrapKind",
+    "bca_interval",
+    "expanded_interval",
+    "jackknife",
+    "percentile_interval",
+    "refit",
+    "replicate",
+]
 
 BootstrapKind = Literal["case", "cluster", "wild", "parametric"]
 _KINDS: Final = get_args(BootstrapKind)
@@ -114,8 +122,24 @@ def jackknife(frame: Frame, points: Points, objective: Objective, *, theta: Floa
 
 def percentile_interval(replicates: Floats, *, confidence: float) -> tuple[float, float]:
     """Percentiles of replicates (Efron 1979)."""
-    tail = 50 * (1 - confidence)
-    lo, hi = np.percentile(replicates, [tail, 100 - tail])
+    return _between(replicates, 0.5 - confidence / 2)
+
+
+def expanded_interval(
+    replicates: Floats, *, confidence: float, n_cases: int, n_free: int
+) -> tuple[float, float]:
+    """Percentiles moved outwards for the parameters that the fit has used up.
+
+    Replicates of n cases are too narrow by ``sqrt((n - p) / n)`` and normal where Student's law
+    holds (Hesterberg 2015, doi:10.1080/00031305.2015.1089789, section 5.3, there with p = 1).
+    """
+    freedom = max(n_cases - n_free, 1)
+    limit = stats.t.ppf(0.5 + confidence / 2, freedom) * np.sqrt(n_cases / freedom)
+    return _between(replicates, float(stats.norm.cdf(-limit)))
+
+
+def _between(replicates: Floats, tail: float) -> tuple[float, float]:
+    lo, hi = np.quantile(replicates, [tail, 1 - tail])
     return float(lo), float(hi)
 
 
@@ -170,4 +194,4 @@ def _responses(
         error = signs * residual * enlarged
     else:
         error = draw.normal(0.0, enlarged * np.sqrt(np.mean(residual**2)), (n, points.n))
-    return np.maximum(fit + error, 0.0) if objective.raw else fit * np.exp(error)
+    return np.asarray(np.maximum(fit + error, 0.0) if objective.raw else fit * np.exp(error))

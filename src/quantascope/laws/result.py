@@ -7,7 +7,7 @@ exponents move predictions by more than the residuals.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,9 +21,8 @@ from quantascope.laws.objective import Objective
 from quantascope.laws.spread import Profile, profile_interval, residuals_of, sandwich
 from quantascope.laws.table import find_law
 
-__all__ = ["IntervalMethod", "LawFit", "Prediction"]
+__all__ = ["LawFit", "Prediction"]
 
-IntervalMethod = Literal["profile", "percentile", "bca", "sandwich"]
 _SCHEMA: Final = "quantascope.law-fit/1"
 
 
@@ -93,7 +92,17 @@ class LawFit:
         find_law(self.law).index(name)
         return self.intervals[name]
 
-    def predict(self, inputs: Mapping[str, ArrayLike], *, interval: bool = False) -> Floats | Prediction:
+    @overload
+    def predict(self, inputs: Mapping[str, ArrayLike]) -> Floats: ...
+
+    @overload
+    def predict(
+        self, inputs: Mapping[str, ArrayLike], *, interval: Literal[True]
+    ) -> Prediction: ...
+
+    def predict(
+        self, inputs: Mapping[str, ArrayLike], *, interval: bool = False
+    ) -> Floats | Prediction:
         """Response at inputs given by name.
 
         Parameters
@@ -154,7 +163,9 @@ class LawFit:
         if not np.isnan(frame.held[frame.law.index(name)]):
             raise ValueError(f"profile: {name} was fixed at {self.params[name]:g}")
         theta = np.maximum(frame.law.encode(self.params)[0], frame.lo)
-        return profile_interval(frame, points, objective, theta=theta, name=name, confidence=self.confidence)
+        return profile_interval(
+            frame, points, objective, theta=theta, name=name, confidence=self.confidence
+        )
 
     def residuals(self) -> Floats:
         """Residuals of the fitted points, log observed over fitted (raw where fitted raw)."""
@@ -167,7 +178,11 @@ class LawFit:
 
     def to_json(self) -> dict[str, Any]:
         """Give plain objects that `json` can write; infinite ends of intervals become null."""
-        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"points", "replicates"}}
+        found = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in {"points", "replicates"}
+        }
         found = {"schema": _SCHEMA, **found}
         found["replicates"] = None if self.replicates is None else self.replicates.tolist()
         found["points"] = None if self.points is None else _points_to_json(self.points)
@@ -184,23 +199,35 @@ class LawFit:
         """
         if not isinstance(found, Mapping) or found.get("schema") != _SCHEMA:
             seen = found.get("schema") if isinstance(found, Mapping) else type(found).__name__
-            raise DataError(f"not a fit: schema {str(seen)[:40]!r}; allowed is {_SCHEMA} (from `quantascope fit --json`)")
+            raise DataError(
+                f"not a fit: schema {str(seen)[:40]!r}; allowed is {_SCHEMA} "
+                "(from `quantascope fit --json`)"
+            )
         known = {f.name for f in fields(cls)}
         missing = sorted(known - set(found))
         if missing:
-            raise DataError(f"damaged fit: no {', '.join(missing[:5])}; make it again with `quantascope fit --json`")
+            raise DataError(
+                f"damaged fit: no {', '.join(missing[:5])}; "
+                "make it again with `quantascope fit --json`"
+            )
         values = {name: found[name] for name in known}
         values["intervals"] = {name: _ends(pair) for name, pair in found["intervals"].items()}
-        values["se"] = {name: np.inf if error is None else error for name, error in found["se"].items()}
+        values["se"] = {
+            name: np.inf if error is None else error for name, error in found["se"].items()
+        }
         values["ranges"] = {name: tuple(pair) for name, pair in found["ranges"].items()}
         values["warnings"] = tuple(found["warnings"])
-        values["replicates"] = None if found["replicates"] is None else np.array(found["replicates"], dtype=np.float64)
+        values["replicates"] = (
+            None if found["replicates"] is None else np.array(found["replicates"], dtype=np.float64)
+        )
         values["points"] = None if found["points"] is None else _points_from_json(found["points"])
         return cls(**values)
 
     def _setting(self) -> tuple[Frame, Points, Objective]:
         if self.points is None:
-            raise DataError(f"fit of {self.law}: its points are not kept (more than 20,000); fit the table again")
+            raise DataError(
+                f"fit of {self.law}: its points are not kept (over 20,000); fit the table again"
+            )
         objective = Objective(self.objective_name, self.delta, self.above)  # type: ignore[arg-type]
         frame = choose_frame(
             find_law(self.law), self.points, fixed=self.fixed, tied=self.tied, own_units=True
@@ -211,7 +238,10 @@ class LawFit:
 def _points_to_json(points: Points) -> dict[str, Any] | None:
     if points.n > 20_000:
         return None
-    return {name: None if value is None else np.asarray(value).tolist() for name, value in asdict(points).items()}
+    return {
+        name: None if value is None else np.asarray(value).tolist()
+        for name, value in asdict(points).items()
+    }
 
 
 def _points_from_json(found: Mapping[str, Any]) -> Points:

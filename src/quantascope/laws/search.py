@@ -69,7 +69,7 @@ def search(frame: Frame, points: Points, objective: Objective) -> Found:
 
 
 def _choose(frame: Frame, points: Points, objective: Objective) -> Floats:
-    """Starts worth a descent: the best overall, and the best of each region of the grid."""
+    """Choose the starts worth a descent: the best overall and of each region of the grid."""
     problem = frame.problem(points, objective)
     response = problem.response[0]
     response = np.maximum(response, 1e-2 * response.max())  # projection works in relative residuals
@@ -84,7 +84,9 @@ def _choose(frame: Frame, points: Points, objective: Objective) -> Floats:
     return theta[finite or order[:1]]
 
 
-def _spread_rows(points: Points, frame: Frame, n: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def _spread_rows(
+    points: Points, frame: Frame, n: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     if points.n <= n:
         return np.arange(points.n)
     order = np.argsort(points.resource(frame.law), kind="stable")

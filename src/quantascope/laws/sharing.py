@@ -121,7 +121,9 @@ def routing_rescale(theta: Floats, log_units: Floats, log_unit: float) -> Floats
 def routing_starts(x: Floats, y: Floats) -> Floats:
     """Grid over both ends of the saturation; the rest is linear in logarithms."""
     rows = []
-    for start, most in grid(np.log([1.05, 1.5, 2.5, 5.0]), np.log([20.0, 64.0, 256.0, 1024.0, 1e4])):
+    for start, most in grid(
+        np.log([1.05, 1.5, 2.5, 5.0]), np.log([20.0, 64.0, 256.0, 1024.0, 1e4])
+    ):
         bare = np.array([[0.0, 1.0, 0.0, 0.0, start, most]])
         log_E = routing(bare, x)[0][0]
         columns = np.stack([x[0], log_E, x[0] * log_E, np.ones_like(log_E)], axis=1)

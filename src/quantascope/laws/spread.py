@@ -25,8 +25,10 @@ __all__ = ["Profile", "profile_interval", "profile_values", "residuals_of", "san
 
 _N_RELAYS: Final = 2
 """Each value starts again this often from its inner neighbour's solution, and keeps the better."""
-_REACH: Final = np.array([0.0, 0.3, 0.7, 1.2, 2.0, 3.0, 4.5, 7.0, 12.0, 25.0, 60.0])
+_NEAR: Final = np.array([0.6, 1.2, 1.8, 2.4, 3.2, 4.5])
 """Distances, in standard errors, at which a profile is taken on either side."""
+_FAR: Final = np.array([7.0, 12.0, 25.0, 60.0, 1e9])
+"""Where the objective has not risen enough by then; the last one is the bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,9 @@ class Profile:
     open_hi: bool
 
 
-def residuals_of(frame: Frame, points: Points, objective: Objective, *, theta: Floats) -> tuple[Floats, Floats]:
+def residuals_of(
+    frame: Frame, points: Points, objective: Objective, *, theta: Floats
+) -> tuple[Floats, Floats]:
     """Residuals [point] and gradient of the fit in all parameters [param, point]."""
     problem = frame.problem(points, objective)
     with np.errstate(divide="ignore", invalid="ignore"):  # a floor of zero has no gradient
@@ -74,9 +78,9 @@ def sandwich(frame: Frame, points: Points, objective: Objective, *, theta: Float
     n, size = points.n, len(free)
     factor = n / max(n - size, 1)
     if points.groups is not None:
-        sums = np.stack([np.bincount(points.groups, weights=row) for row in score])
-        n_groups = sums.shape[1]
-        score, factor = sums, n_groups / max(n_groups - 1, 1) * (n - 1) / max(n - size, 1)
+        score = np.stack([np.bincount(points.groups, weights=row) for row in score], dtype=float)
+        n_groups = score.shape[1]
+        factor = n_groups / max(n_groups - 1, 1) * (n - 1) / max(n - size, 1)
     inverse, lost = _inverse(bend)
     covariance = factor * inverse @ (score @ score.T) @ inverse
     covariance[np.diag_indices(size)] += np.where(lost, np.inf, 0.0)
@@ -107,7 +111,8 @@ def _curvature(residual: Floats, objective: Objective, *, free: int) -> Floats:
     size = np.abs(residual)
     window = max(objective.delta, np.quantile(size, min(max(share, (free + 2) / n), 1.0)))
     inside = size <= window
-    return objective.weight(np.full_like(residual, 0.0)) * inside * objective.delta / window
+    at_zero = objective.weight(np.zeros_like(residual))
+    return np.asarray(at_zero * inside * objective.delta / window)
 
 
 def _scale(frame: Frame, points: Points, objective: Objective, *, theta: Floats) -> float:
@@ -122,7 +127,13 @@ def _scale(frame: Frame, points: Points, objective: Objective, *, theta: Floats)
 
 
 def profile_interval(
-    frame: Frame, points: Points, objective: Objective, *, theta: Floats, name: str, confidence: float
+    frame: Frame,
+    points: Points,
+    objective: Objective,
+    *,
+    theta: Floats,
+    name: str,
+    confidence: float,
 ) -> Profile:
     """Profile one parameter until the objective has risen enough on both sides.
 
@@ -142,25 +153,28 @@ def profile_interval(
     index = frame.law.index(name)
     error = np.sqrt(sandwich(frame, points, objective, theta=theta)[index, index])
     error = error if 0 < error < np.inf else 1.0
-    reach = np.concatenate([-_REACH[:0:-1], _REACH]) * error
-    at = np.unique(np.clip(theta[index] + reach, frame.lo[index], frame.hi[index]))
-    at = np.unique(np.concatenate([at, [frame.lo[index], frame.hi[index]]]))
-    value, minima = _profile(frame, points, objective, theta=theta, index=index, at=at)
     lowest = float(evaluate(frame.problem(points, objective), theta[None])[0])
     factor = _scale(frame, points, objective, theta=theta)
     freedom = max(points.n - frame.ties.shape[1], 1)
     limit = stats.t.ppf(0.5 + confidence / 2, freedom)
-    rise = np.maximum(minima - lowest, 0.0)
-    root = np.sign(value - theta[index]) * np.sqrt(2 * factor * rise) if np.isfinite(factor) else np.sign(value - theta[index]) * 1e9
-    lo, open_lo = _crossing(value, root, target=-limit)
-    hi, open_hi = _crossing(value, root, target=limit)
+    for reach in (_NEAR, np.concatenate([_NEAR, _FAR])):
+        steps = np.concatenate([-reach[::-1], [0.0], reach]) * error
+        value = np.unique(np.clip(theta[index] + steps, frame.lo[index], frame.hi[index]))
+        minima = profile_values(frame, points, objective, theta=theta, name=name, at=value)
+        root = _signed_root(value - theta[index], factor * np.maximum(minima - lowest, 0.0))
+        lo, open_lo = _crossing(value, root, target=-limit)
+        hi, open_hi = _crossing(value, root, target=limit)
+        if not (open_lo or open_hi):
+            break
     natural = np.exp if frame.law.params[index].positive else np.asarray
     return Profile(
         name=name,
         value=natural(value),
         objective=minima,
         statistic=root,
-        lo=float(natural(lo)) if not open_lo else (0.0 if frame.law.params[index].positive else -np.inf),
+        lo=float(natural(lo))
+        if not open_lo
+        else (0.0 if frame.law.params[index].positive else -np.inf),
         hi=float(natural(hi)) if not open_hi else np.inf,
         open_lo=open_lo,
         open_hi=open_hi,
@@ -179,34 +193,38 @@ def _crossing(value: Floats, root: Floats, *, target: float) -> tuple[float, boo
     curve = PchipInterpolator(value[keep], rising[keep])
     solutions = curve.solve(target, extrapolate=False)
     solutions = solutions[np.isfinite(solutions)]
-    return float(solutions[-1] if target < 0 else solutions[0]) if len(solutions) else float(value[keep][-1]), False
+    return float(solutions[-1] if target < 0 else solutions[0]) if len(solutions) else float(
+        value[keep][-1]
+    ), False
+
+
+def _signed_root(side: Floats, rise: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):  # data without scatter: an infinite factor times no rise
+        root = np.sqrt(2 * rise)
+    return np.asarray(np.sign(side) * np.where(np.isnan(root), 0.0, np.minimum(root, 1e9)))
 
 
 def profile_values(
     frame: Frame, points: Points, objective: Objective, *, theta: Floats, name: str, at: Floats
-) -> tuple[Floats, Floats]:
-    """Minimise over all other parameters at given values (internal coordinates) of one."""
-    return _profile(frame, points, objective, theta=theta, index=frame.law.index(name), at=at)
-
-
-def _profile(
-    frame: Frame, points: Points, objective: Objective, *, theta: Floats, index: int, at: Floats
-) -> tuple[Floats, Floats]:
+) -> Floats:
+    """Minimise over all other parameters at given values of one (internal coordinates, sorted)."""
+    index = frame.law.index(name)
     ties = frame.ties[:, frame.ties[index] == 0]
     starts = np.repeat(theta[None], len(at), axis=0)
-    tied = frame.ties[:, frame.ties[index] > 0].any(axis=1)
-    tied[index] = True
+    tied = frame.ties[:, frame.ties[index] > 0].any(axis=1) | (np.arange(len(theta)) == index)
     starts[:, tied] = at[:, None]
     problem = frame.problem(points, objective)
     if not ties.shape[1]:
-        return at, evaluate(problem, starts)
+        return evaluate(problem, starts)
     problem = replace(problem, ties=ties)
     ends = minimise(problem, starts)
     best, solution = ends.value, ends.theta
-    inner = np.where(at > theta[index], np.arange(len(at)) - 1, np.minimum(np.arange(len(at)) + 1, len(at) - 1))
+    inner = np.where(
+        at > theta[index], np.arange(len(at)) - 1, np.minimum(np.arange(len(at)) + 1, len(at) - 1)
+    )
     for _ in range(_N_RELAYS):
         again = minimise(problem, np.where(tied, starts, solution[inner]))
         better = again.value < best
         best = np.where(better, again.value, best)
         solution = np.where(better[:, None], again.theta, solution)
-    return at, best
+    return best

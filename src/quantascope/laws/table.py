@@ -1,6 +1,6 @@
 """The table of laws: every form that can be fitted, in one visible place."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,12 +18,14 @@ _PAIRS: Final = np.geomspace(0.02, 2.5, 24)
 _ANY_SLOPE: Final = np.linspace(-4, 4, 129)
 
 
-def _powers(*terms: Term, axis: np.ndarray[tuple[int, ...], np.dtype[np.float64]], **row: object) -> Law:
+def _powers(
+    *terms: Term, axis: np.ndarray[tuple[int, ...], np.dtype[np.float64]], **row: Any
+) -> Law:
     return Law(
         form=power_form(terms),
         starts=power_starts(terms, axis),
         rescale=power_rescale(terms),
-        **row,  # type: ignore[arg-type]
+        **row,
     )
 
 
@@ -34,7 +36,10 @@ def _kaplan(name: str, resource: str, scale: str, power: str, equation: str) -> 
         name=name,
         formula=f"L = ({scale}/{resource})^{power}",
         inputs=(resource,),
-        params=(length(scale, f"{resource} at which the loss is 1 nat"), exponent(power, "exponent", lo=1e-3)),
+        params=(
+            length(scale, f"{resource} at which the loss is 1 nat"),
+            exponent(power, "exponent", lo=1e-3),
+        ),
         source=f"{_KAPLAN}, {equation}",
         units_needed=(resource,),
     )
@@ -48,7 +53,14 @@ def _batch(name: str, resource: str, sign: int, equation: str) -> Law:
         inputs=("B",),
         response=resource,
         params=(
-            Param(name=least, meaning="the least that this loss costs", role="prefactor", lo=1e-9, hi=1e9, positive=True),
+            Param(
+                name=least,
+                meaning="the least that this loss costs",
+                role="prefactor",
+                lo=1e-9,
+                hi=1e9,
+                positive=True,
+            ),
             position("B_crit", "critical batch size, in the unit of B"),
         ),
         form=joint.batch_tradeoff(sign),
@@ -59,7 +71,11 @@ def _batch(name: str, resource: str, sign: int, equation: str) -> Law:
 
 
 def _broken(n_breaks: int) -> Law:
-    params = [floor("a"), prefactor("b", "size of the first segment"), exponent("c0", "slope of the first segment", lo=-8, hi=8)]
+    params = [
+        floor("a"),
+        prefactor("b", "size of the first segment"),
+        exponent("c0", "slope of the first segment", lo=-8, hi=8),
+    ]
     for i in range(1, n_breaks + 1):
         params += [
             exponent(f"c{i}", f"change of slope at break {i}", lo=-8, hi=8),
@@ -82,14 +98,22 @@ def _broken(n_breaks: int) -> Law:
 def _finite(name: str, resource: str, cost: Param, n: str, *, data_limited: bool) -> Law:
     return Law(
         name=name,
-        formula=f"L = E + Delta sum_(n<k<=n_tasks) k^-(alpha+1) / sum_(k<=n_tasks) k^-(alpha+1), n = {n}",
+        formula="L = E + Delta sum_(n<k<=n_tasks) k^-(alpha+1) / sum_(k<=n_tasks) k^-(alpha+1), "
+        f"n = {n}",
         inputs=(resource,),
         params=(
             floor("E"),
             prefactor("Delta", "loss that learning everything removes"),
             exponent("alpha", "use frequencies p_k ~ k^-(alpha+1)"),
             cost,
-            Param(name="n_tasks", meaning="number of tasks", role="level", lo=2.0, hi=1e12, positive=True),
+            Param(
+                name="n_tasks",
+                meaning="number of tasks",
+                role="level",
+                lo=2.0,
+                hi=1e12,
+                positive=True,
+            ),
         ),
         form=joint.quanta_finite(data_limited),
         starts=joint.quanta_finite_starts(data_limited),
@@ -98,7 +122,7 @@ def _finite(name: str, resource: str, cost: Param, n: str, *, data_limited: bool
     )
 
 
-_QUANTA_JOINT: Final = {
+_QUANTA_JOINT: Final[dict[str, Any]] = {
     "inputs": ("N", "D"),
     "params": (
         floor("E"),
@@ -110,7 +134,7 @@ _QUANTA_JOINT: Final = {
     "order": (1.0, 1.0),
 }
 
-_CHINCHILLA: Final = {
+_CHINCHILLA: Final[dict[str, Any]] = {
     "inputs": ("N", "D"),
     "units_needed": ("N", "D"),
     "order": (1.0, 1.0),
@@ -133,7 +157,11 @@ _ROWS: Final = (
         name="floor",
         formula="y = E + A x^-alpha",
         inputs=("x",),
-        params=(floor("E"), prefactor("A", "reducible loss at x = 1"), exponent("alpha", "exponent")),
+        params=(
+            floor("E"),
+            prefactor("A", "reducible loss at x = 1"),
+            exponent("alpha", "exponent"),
+        ),
         source="Henighan et al. 2020, arXiv:2010.14701, eq. 1.1",
     ),
     Law(
@@ -142,7 +170,14 @@ _ROWS: Final = (
         inputs=("x",),
         params=(
             floor("E"),
-            Param(name="A", meaning="size of the term", role="prefactor", lo=1e-9, hi=1e30, positive=True),
+            Param(
+                name="A",
+                meaning="size of the term",
+                role="prefactor",
+                lo=1e-9,
+                hi=1e30,
+                positive=True,
+            ),
             exponent("alpha", "exponent"),
             position("s", "resource that the start is worth"),
         ),
@@ -159,7 +194,14 @@ _ROWS: Final = (
             floor("E"),
             prefactor("L0", "response before anything is learned"),
             exponent("a", "how long the start lasts", lo=0.02, hi=8),
-            Param(name="b", meaning="size of the term", role="prefactor", lo=1e-20, hi=1e20, positive=True),
+            Param(
+                name="b",
+                meaning="size of the term",
+                role="prefactor",
+                lo=1e-20,
+                hi=1e20,
+                positive=True,
+            ),
             exponent("c", "exponent", hi=8),
         ),
         form=curves.m4,
@@ -176,7 +218,14 @@ _ROWS: Final = (
             floor("lo", "level before"),
             prefactor("hi", "level after"),
             position("x0", "where half is learned"),
-            Param(name="k", meaning="steepness per log x", role="exponent", lo=-200, hi=200, positive=False),
+            Param(
+                name="k",
+                meaning="steepness per log x",
+                role="exponent",
+                lo=-200,
+                hi=200,
+                positive=False,
+            ),
         ),
         response="score",
         form=curves.logistic,
@@ -191,7 +240,12 @@ _ROWS: Final = (
         name="kaplan-ND",
         formula="L = ((Nc/N)^(aN/aD) + Dc/D)^aD",
         inputs=("N", "D"),
-        params=(length("Nc", "size"), length("Dc", "data"), exponent("aN", "in N", hi=4), exponent("aD", "in D", hi=4)),
+        params=(
+            length("Nc", "size"),
+            length("Dc", "data"),
+            exponent("aN", "in N", hi=4),
+            exponent("aD", "in D", hi=4),
+        ),
         form=joint.kaplan_joint,
         starts=joint.kaplan_joint_starts,
         rescale=joint.kaplan_joint_rescale,
@@ -206,7 +260,12 @@ _ROWS: Final = (
         name="kaplan-NS",
         formula="L = (Nc/N)^aN + (Sc/S)^aS",
         inputs=("N", "S"),
-        params=(length("Nc", "size"), length("Sc", "steps"), exponent("aN", "in N"), exponent("aS", "in S_min")),
+        params=(
+            length("Nc", "size"),
+            length("Sc", "steps"),
+            exponent("aN", "in N"),
+            exponent("aS", "in S_min"),
+        ),
         source=f"{_KAPLAN}, eq. 1.6 (S is S_min, see `minimum_steps`)",
         units_needed=("N", "S"),
         order=(1.0, 1.0),
@@ -216,7 +275,10 @@ _ROWS: Final = (
         formula="B = B_star L^(-1/aB)",
         inputs=("L",),
         response="B",
-        params=(prefactor("B_star", "critical batch size at a loss of 1 nat"), exponent("aB", "exponent", lo=0.02)),
+        params=(
+            prefactor("B_star", "critical batch size at a loss of 1 nat"),
+            exponent("aB", "exponent", lo=0.02),
+        ),
         form=joint.critical_batch,
         starts=joint.critical_batch_starts,
         rescale=joint.critical_batch_rescale,
@@ -278,7 +340,8 @@ _ROWS: Final = (
     ),
     Law(
         name="data-constrained",
-        formula="L = E + A/N_eff^alpha + B/D_eff^beta, D_eff = U (1 + R_D (1 - exp((1 - D/U)/R_D)))",
+        formula="L = E + A/N_eff^alpha + B/D_eff^beta, "
+        "D_eff = U (1 + R_D (1 - exp((1 - D/U)/R_D)))",
         inputs=("N", "D", "U"),
         params=(
             floor("E"),
@@ -286,8 +349,22 @@ _ROWS: Final = (
             prefactor("B", "size of the data term"),
             exponent("alpha", "exponent in N"),
             exponent("beta", "exponent in D"),
-            Param(name="R_D", meaning="repetitions after which data fade", role="position", lo=1e-2, hi=1e4, positive=True),
-            Param(name="R_N", meaning="the same for excess parameters", role="position", lo=1e-2, hi=1e4, positive=True),
+            Param(
+                name="R_D",
+                meaning="repetitions after which data fade",
+                role="position",
+                lo=1e-2,
+                hi=1e4,
+                positive=True,
+            ),
+            Param(
+                name="R_N",
+                meaning="the same for excess parameters",
+                role="position",
+                lo=1e-2,
+                hi=1e4,
+                positive=True,
+            ),
         ),
         form=sharing.data_constrained,
         starts=sharing.data_constrained_starts,
@@ -299,15 +376,30 @@ _ROWS: Final = (
     ),
     Law(
         name="routing",
-        formula="log L = a log N + b log E^ + c log N log E^ + d, 1/E^ = 1/(E - 1 + 1/(1/E_start - 1/E_max)) + 1/E_max",
+        formula="log L = a log N + b log E^ + c log N log E^ + d, "
+        "1/E^ = 1/(E - 1 + 1/(1/E_start - 1/E_max)) + 1/E_max",
         inputs=("N", "E"),
         params=(
             real("a", "slope in log N", bound=20),
             real("b", "slope in log E^", bound=20),
             real("c", "interaction", bound=5),
             real("d", "level", bound=200),
-            Param(name="E_start", meaning="experts that one is worth", role="position", lo=1.0, hi=100, positive=True),
-            Param(name="E_max", meaning="experts that infinitely many are worth", role="position", lo=2, hi=1e6, positive=True),
+            Param(
+                name="E_start",
+                meaning="experts that one is worth",
+                role="position",
+                lo=1.0,
+                hi=100,
+                positive=True,
+            ),
+            Param(
+                name="E_max",
+                meaning="experts that infinitely many are worth",
+                role="position",
+                lo=2,
+                hi=1e6,
+                positive=True,
+            ),
         ),
         form=sharing.routing,
         starts=sharing.routing_starts,
@@ -336,12 +428,23 @@ _ROWS: Final = (
         **_QUANTA_JOINT,
     ),
     _finite(
-        "quanta-finite-N", "N", position("C", "parameters a quantum needs"), "N/C", data_limited=False
+        "quanta-finite-N",
+        "N",
+        position("C", "parameters a quantum needs"),
+        "N/C",
+        data_limited=False,
     ),
     _finite(
         "quanta-finite-D",
         "D",
-        Param(name="tau", meaning="samples a quantum needs", role="position", lo=1e-20, hi=1e12, positive=True),
+        Param(
+            name="tau",
+            meaning="samples a quantum needs",
+            role="position",
+            lo=1e-20,
+            hi=1e12,
+            positive=True,
+        ),
         "(D p_1/tau)^(1/(1+alpha))",
         data_limited=True,
     ),

@@ -1,7 +1,7 @@
 """Intervals of a fit, by profile, sandwich or bootstrap, and what they say of identification."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from scipy import stats
@@ -15,6 +15,7 @@ from quantascope.laws.objective import Objective
 from quantascope.laws.resample import (
     BootstrapKind,
     bca_interval,
+    expanded_interval,
     jackknife,
     percentile_interval,
     replicate,
@@ -25,6 +26,8 @@ __all__ = ["Bootstrap", "Setting", "Spread", "measure_spread"]
 
 _NEAR = 1e-6
 
+ResampledInterval = Literal["auto", "percentile", "expanded", "bca"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
@@ -32,15 +35,20 @@ class Bootstrap:
 
     n: int = 4000
     kind: BootstrapKind = "case"
-    interval: Literal["percentile", "bca"] = "percentile"
+    interval: ResampledInterval = "auto"
+    """``auto``: percentiles, expanded for the fitted parameters where the objective is least
+    squares. Of 150 tables of six laws, plain percentiles of cases cover 93 to 95 % with least
+    squares and 95 to 96 % with Huber's loss near the median, whose bootstrap is wide already."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what gives no interval."""
         if self.n < 100:
             raise ValueError(f"bootstrap: {self.n} replicates; allowed are integers >= 100")
-        if self.interval not in {"percentile", "bca"}:
-            raise ValueError(f"interval: {self.interval!r}; a bootstrap allows percentile and bca")
+        if self.interval not in get_args(ResampledInterval):
+            raise ValueError(
+                f"interval: {self.interval!r}; allowed are {', '.join(get_args(ResampledInterval))}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,19 +64,24 @@ class Setting:
     confidence: float
 
     def outward(self, theta: Floats) -> Floats:
-        """Named parameters in the caller's units, axes ``boot param``; a floor at its bound is 0."""
+        """Give parameters in the caller's units, axes ``boot param``; a floor at its bound is 0."""
         law = self.frame.law
         values = np.stack(list(law.decode(self.frame.outward(theta)).values()), axis=-1)
         floors = np.array([param.role == "floor" for param in law.params])
         return np.where(floors & (theta <= self.frame.lo + _NEAR), 0.0, values)
 
     def named(self, theta: Floats) -> list[dict[str, float]]:
-        """The same as one dictionary a row."""
-        return [dict(zip(self.frame.law.names, row, strict=True)) for row in self.outward(theta).tolist()]
+        """Give the same as one dictionary a row."""
+        return [
+            dict(zip(self.frame.law.names, row, strict=True))
+            for row in self.outward(theta).tolist()
+        ]
 
     def own_theta(self) -> Floats:
-        """The minimum in the caller's units, internal coordinates."""
-        return np.clip(self.frame.outward(self.theta[None])[0], self.own.lo, self.own.hi)
+        """Give the minimum in the caller's units, internal coordinates."""
+        return np.asarray(
+            np.clip(self.frame.outward(self.theta[None])[0], self.own.lo, self.own.hi)
+        )
 
     def covariance(self) -> Floats:
         """Sandwich covariance in the caller's units, internal coordinates."""
@@ -121,15 +134,19 @@ def measure_spread(setting: Setting, bootstrap: Bootstrap | None, *, advance: Ad
 
 
 def _standard_errors(setting: Setting, covariance: Floats) -> dict[str, float]:
-    """Standard errors of the parameters themselves (delta method for logarithms)."""
+    """Give standard errors of the parameters themselves (delta method for logarithms)."""
     values = setting.named(setting.theta[None])[0]
     return {
-        param.name: float(np.sqrt(covariance[i, i]) * (abs(values[param.name]) if param.positive else 1.0))
+        param.name: float(
+            np.sqrt(covariance[i, i]) * (abs(values[param.name]) if param.positive else 1.0)
+        )
         for i, param in enumerate(setting.frame.law.params)
     }
 
 
-def _student(setting: Setting, covariance: Floats) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[bool, bool]]]:
+def _student(
+    setting: Setting, covariance: Floats
+) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[bool, bool]]]:
     freedom = max(setting.points.n_groups - 1, 1)
     limit = stats.t.ppf(0.5 + setting.confidence / 2, freedom)
     intervals = {}
@@ -141,7 +158,9 @@ def _student(setting: Setting, covariance: Floats) -> tuple[dict[str, tuple[floa
     return intervals, {}
 
 
-def _profiles(setting: Setting) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[bool, bool]]]:
+def _profiles(
+    setting: Setting,
+) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[bool, bool]]]:
     intervals, open_ends = {}, {}
     values = setting.named(setting.theta[None])[0]
     for index, name in enumerate(setting.frame.law.names):
@@ -149,14 +168,21 @@ def _profiles(setting: Setting) -> tuple[dict[str, tuple[float, float]], dict[st
             intervals[name] = (values[name], values[name])
             continue
         found = profile_interval(
-            setting.own, setting.points, setting.objective, theta=setting.own_theta(), name=name, confidence=setting.confidence
+            setting.own,
+            setting.points,
+            setting.objective,
+            theta=setting.own_theta(),
+            name=name,
+            confidence=setting.confidence,
         )
         intervals[name] = (found.lo, found.hi)
         open_ends[name] = (found.open_lo, found.open_hi)
     return intervals, open_ends
 
 
-def _resampled(setting: Setting, bootstrap: Bootstrap, *, not_identified: dict[str, str], advance: Advance) -> Spread:
+def _resampled(
+    setting: Setting, bootstrap: Bootstrap, *, not_identified: dict[str, str], advance: Advance
+) -> Spread:
     found = replicate(
         setting.frame,
         setting.points,
@@ -170,7 +196,11 @@ def _resampled(setting: Setting, bootstrap: Bootstrap, *, not_identified: dict[s
     values = setting.outward(found.theta)
     intervals = _intervals(setting, bootstrap, values=values)
     lost = int((~found.converged).sum())
-    warnings = [f"{lost} of {bootstrap.n} bootstrap replicates did not converge"] if lost > 0.01 * bootstrap.n else []
+    warnings = (
+        [f"{lost} of {bootstrap.n} bootstrap replicates did not converge"]
+        if lost > 0.01 * bootstrap.n
+        else []
+    )
     return Spread(
         se=dict(zip(setting.frame.law.names, values.std(axis=0, ddof=1).tolist(), strict=True)),
         intervals=intervals,
@@ -181,14 +211,34 @@ def _resampled(setting: Setting, bootstrap: Bootstrap, *, not_identified: dict[s
     )
 
 
-def _intervals(setting: Setting, bootstrap: Bootstrap, *, values: Floats) -> dict[str, tuple[float, float]]:
+def _intervals(
+    setting: Setting, bootstrap: Bootstrap, *, values: Floats
+) -> dict[str, tuple[float, float]]:
     names, confidence = setting.frame.law.names, setting.confidence
-    if bootstrap.interval == "percentile":
-        return {n: percentile_interval(column, confidence=confidence) for n, column in zip(names, values.T, strict=True)}
+    kind = bootstrap.interval
+    if kind == "auto":
+        kind = "percentile" if setting.objective.robust else "expanded"
+    if kind == "percentile":
+        return {
+            n: percentile_interval(column, confidence=confidence)
+            for n, column in zip(names, values.T, strict=True)
+        }
+    if kind == "expanded":
+        n_cases, n_free = setting.points.n_groups or setting.points.n, setting.frame.ties.shape[1]
+        return {
+            n: expanded_interval(
+                column, confidence=confidence, n_cases=n_cases, n_free=min(n_free, n_cases - 1)
+            )
+            for n, column in zip(names, values.T, strict=True)
+        }
     estimate = setting.outward(setting.theta[None])[0]
-    without = setting.outward(jackknife(setting.frame, setting.points, setting.objective, theta=setting.theta))
+    without = setting.outward(
+        jackknife(setting.frame, setting.points, setting.objective, theta=setting.theta)
+    )
     return {
-        name: bca_interval(values[:, i], estimate=estimate[i], without_one=without[:, i], confidence=confidence)
+        name: bca_interval(
+            values[:, i], estimate=estimate[i], without_one=without[:, i], confidence=confidence
+        )
         for i, name in enumerate(names)
     }
 
@@ -203,7 +253,10 @@ def _merge_open(setting: Setting, theta: Floats, known: dict[str, str]) -> dict[
         low = np.mean(theta[:, index] <= setting.frame.lo[index] + _NEAR)
         high = np.mean(theta[:, index] >= setting.frame.hi[index] - _NEAR)
         if low > tail:
-            found[param.name] = f"{low:.0%} of the bootstrap is at {'zero' if param.role == 'floor' else 'its lower bound'}"
+            found[param.name] = (
+                f"{low:.0%} of the bootstrap is at "
+                f"{'zero' if param.role == 'floor' else 'its lower bound'}"
+            )
         elif high > tail:
             found[param.name] = f"{high:.0%} of the bootstrap is at its upper bound"
     return found
