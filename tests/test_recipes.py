@@ -24,6 +24,7 @@ PERTURBED = {
     "approximation": {"max_frequency": 7},
     "intrinsic-dimension": {"bend": 3.0},
     "metric-artefact": {"exponent": 0.2},
+    "zipf-exponent": {"exponent": 1.6},
     "exponent-scatter": {"last": 12},
 }
 """For each recipe, one change of its input that must move an obtained number out of tolerance."""
@@ -183,6 +184,13 @@ def test_an_unknown_recipe_is_one_line_with_the_list(tmp_path, monkeypatch):
     assert "cube-volume" in str(done.exception)
     assert "\n" not in str(done.exception)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_place_of_the_folder_is_named_before_anything_runs(tmp_path):
+    (tmp_path / "file").write_text("x")
+    done = invoke("cube-volume", "--out", str(tmp_path / "file"))
+    assert isinstance(done.exception, ValueError)
+    assert "--out" in str(done.exception)
 
 
 def test_a_failing_check_is_exit_code_1_and_is_still_written(tmp_path, monkeypatch, quick):

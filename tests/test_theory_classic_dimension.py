@@ -64,6 +64,12 @@ def test_scale_rotation_and_order_do_not_matter():
     assert two_nn_dimension(moved).dim == pytest.approx(two_nn_dimension(points).dim, rel=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e150])
+def test_no_unit_overflows(unit):
+    points = torus(500, 2, seed=0)
+    assert two_nn_dimension(unit * points).dim == pytest.approx(two_nn_dimension(points).dim)
+
+
 def test_duplicates_are_counted_and_left_out():
     points = torus(500, 2, seed=0)
     found = two_nn_dimension(np.concatenate([points, points[:100]]))

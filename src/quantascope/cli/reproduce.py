@@ -73,6 +73,8 @@ def _reproduce_one(
     from quantascope.recipes.output import describe, write_result
     from quantascope.recipes.registry import run_recipe
 
+    if folder.exists() and not folder.is_dir():  # before minutes of work, not after
+        raise ValueError(f"--out: {folder} is a file; name a folder, new or old")
     result = run_recipe(name, quick=quick, seed=seed)
     path = write_result(result, folder)
     if not as_json:

@@ -54,6 +54,12 @@ RECIPES: Final[dict[str, Recipe]] = {
         source="arXiv:2304.15004, figure 2",
         cpu_s=(0.1, 0.1),
     ),
+    "zipf-exponent": Recipe(
+        module="zipf_exponent",
+        shows="likelihood recovers a Zipf exponent that rank-size regression misses",
+        source="arXiv:0706.1062, section 3",
+        cpu_s=(0.3, 0.3),
+    ),
     "exponent-scatter": Recipe(
         module="exponent_scatter",
         shows="published (alpha_N, alpha_D) pairs against the Quantization Model",

@@ -40,6 +40,7 @@ _PARTS: Final = (
 )
 _T_975: Final = float(stats.t.ppf(0.975, _PARTS - 1))
 _HALVINGS: Final = 3
+_ROUNDING: Final = 1e-9  # a mean log ratio below this is rounding of equal distances
 _MAX_POINTS: Final = 1_000_000
 
 _Estimator = Callable[[NDArray[np.float64]], float]
@@ -234,18 +235,20 @@ def _two_nn(points: NDArray[np.float64], *, discard: float) -> float:
     logs = np.sort(np.log(distances[:, 1] / distances[:, 0]))
     m = max(1, int(np.ceil(len(logs) * (1 - discard))))
     total = logs[:m].sum() + (len(logs) - m) * logs[m - 1]
-    return float(m / total) if total > 0 else float("nan")
+    return float(m / total) if total > _ROUNDING * m else float("nan")
 
 
 def _knn(points: NDArray[np.float64], *, k: int) -> float:
     logs = np.log(_distances(points, k))
-    total = (logs[:, -1:] - logs[:, :-1]).sum()
-    return float(len(points) * (k - 1) / total) if total > 0 else float("nan")
+    total, n_logs = (logs[:, -1:] - logs[:, :-1]).sum(), len(points) * (k - 1)
+    return float(n_logs / total) if total > _ROUNDING * n_logs else float("nan")
 
 
 def _distances(points: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     distances, _ = KDTree(points).query(points, k=k + 1)
-    return np.asarray(distances, dtype=np.float64)[:, 1:]  # the nearest one is the point itself
+    others = np.asarray(distances, dtype=np.float64)[:, 1:]  # the nearest one is the point itself
+    # distinct points may be zero apart to rounding
+    return np.maximum(others, np.finfo(np.float64).tiny)
 
 
 def _estimate(
@@ -330,4 +333,6 @@ def _distinct(points: ArrayLike) -> tuple[NDArray[np.float64], int]:
     if not np.isfinite(array).all():
         raise ValueError("points: a coordinate that is not finite; drop or fill such rows first")
     distinct = np.unique(array, axis=0)
-    return distinct, len(array) - len(distinct)
+    spread = np.ptp(distinct, axis=0).max()  # ratios know no unit; squares of tiny ones underflow
+    scaled = (distinct - distinct.mean(axis=0)) / (spread if spread > 0 else 1.0)
+    return scaled, len(array) - len(distinct)
