@@ -161,6 +161,8 @@ def _drop(p: Floats, a: Floats, length: Floats, order: int) -> Jet:
     span = np.where(finite, length, 0.0)
     power, log_a = a**-p, np.log(a)
     lost = np.where(finite, -np.expm1(-p * span), 1.0)  # 1 - (c/a)^-p
+    if not order:
+        return [power * lost]
     kept = np.where(finite, 1.0 - lost, 0.0)
     jet = [
         power * lost,
@@ -175,8 +177,11 @@ def _integral(s: Floats, a: Floats, length: Floats, order: int) -> Jet:
 
     With ``x = a e^v`` the m-th derivative is ``a^(1-s) int (-(log a + v))^m e^((1-s)v) dv``.
     """
-    m0, m1, m2 = _moments(1 - s, length)
+    moments = _moments(1 - s, length, order)
     power, log_a = a ** (1 - s), np.log(a)
+    if not order:
+        return [power * moments[0]]
+    m0, m1, m2 = moments
     jet = [
         power * m0,
         -power * (log_a * m0 + m1),
@@ -185,8 +190,8 @@ def _integral(s: Floats, a: Floats, length: Floats, order: int) -> Jet:
     return jet[: order + 1]
 
 
-def _moments(rate: Floats, length: Floats) -> Jet:
-    """Give ``int_0^length v^m e^(rate v) dv`` for m = 0, 1, 2."""
+def _moments(rate: Floats, length: Floats, order: int) -> Jet:
+    """Give ``int_0^length v^m e^(rate v) dv`` for m = 0, or for m = 0, 1, 2."""
     finite = np.isfinite(length)
     span = np.where(finite, length, 0.0)
     z = rate * span
@@ -195,7 +200,7 @@ def _moments(rate: Floats, length: Floats) -> Jet:
     unit = np.expm1(large) / large
     exact = np.exp(large)
     moments: Jet = []
-    for m in range(3):
+    for m in range(3 if order else 1):
         unit = unit if m == 0 else (exact - m * unit) / large  # by parts
         series = np.polyval(
             [1 / (factorial(n) * (n + m + 1)) for n in range(_N_SERIES)][::-1], small

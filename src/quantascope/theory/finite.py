@@ -16,14 +16,13 @@ from quantascope.theory.quanta import Floats, check_range, tail
 from quantascope.theory.resources import QuantaModel, Resource, predict_loss
 
 __all__ = [
-    "PARITY_SAMPLES",
     "PARITY_TASKS",
     "PARITY_WIDTHS",
     "fitted_exponent",
     "fitted_slope",
     "local_slope",
     "parity_params",
-    "parity_samples",
+    "truncated_grid",
 ]
 
 PARITY_TASKS: Final = 500
@@ -33,8 +32,6 @@ PARITY_WIDTHS: Final = (
     *(59, 71, 85, 102, 122, 146, 175, 209, 250, 300),
 )
 """Hidden widths of the parity experiment over alpha; github.com/ejmichaud/quantization-model."""
-PARITY_SAMPLES: Final = (10_000, 5_000_000, 25)
-"""Smallest and largest data set of the same before truncation, and their number."""
 
 
 def local_slope(n: ArrayLike, alpha: ArrayLike, *, n_tasks: ArrayLike = np.inf) -> Floats:
@@ -155,9 +152,22 @@ def parity_params(widths: ArrayLike, *, n_tasks: int = PARITY_TASKS) -> Floats:
     return np.asarray((n_tasks + PARITY_BITS + 3) * width + 2)
 
 
-def parity_samples() -> Floats:
-    """Sizes of the 25 data sets of the parity experiment over alpha, log-spaced and truncated."""
-    lo, hi, count = PARITY_SAMPLES
+def truncated_grid(lo: float, hi: float, count: int) -> Floats:
+    """Space sizes evenly in their logarithm and truncate them, as the paper's code does.
+
+    ``int(2^linspace(log2 lo, log2 hi, count))``. The power falls just short of some whole ends, so
+    a grid from 10 starts at 9.
+
+    References
+    ----------
+    Scripts of github.com/ejmichaud/quantization-model.
+
+    Examples
+    --------
+    >>> truncated_grid(10, 300, 20)[[0, 1, -1]].tolist()
+    [9.0, 11.0, 300.0]
+    """
+    check_range("hi - lo", np.asarray(hi) - check_range("lo", lo, above=0), least=0)
     return np.trunc(2 ** np.linspace(np.log2(lo), np.log2(hi), count))
 
 

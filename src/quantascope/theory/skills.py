@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import xlog1py
 
 from quantascope.theory.quanta import Floats, check_range
 
 __all__ = [
-    "check_start",
     "SkillExponents",
+    "check_start",
     "compute_frontier",
     "data_loss",
     "emergence_order",
@@ -263,7 +264,10 @@ def data_loss(n_samples: ArrayLike, frequency: ArrayLike, *, target: float = 1.0
     """
     D = check_range("n_samples", n_samples, least=0)[..., None]
     P = check_range("frequency", frequency, least=0)
-    return np.asarray(target**2 / 2 * (P * np.exp(D * np.log1p(-np.minimum(P, 1.0)))).sum(axis=-1))
+    if (P > 1).any():
+        raise ValueError(f"frequency: {P.max():g} found; allowed: 0 to 1")
+    missed = np.exp(xlog1py(D, -P))  # (1 - P)^D, 1 for D = 0
+    return np.asarray(target**2 / 2 * (P * missed).sum(axis=-1))
 
 
 def compute_frontier(
