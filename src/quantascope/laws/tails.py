@@ -226,10 +226,11 @@ def _ks(tail: Sample, a: float, xmin: float) -> float:
     """Measure the largest distance between the distribution functions, from both sides of steps."""
     above = np.cumsum(tail.counts[::-1])[::-1]
     share = np.append(above / above[0], 0.0)  # of values >= each value, and of those beyond
-    model = np.exp(log_survival(tail.values, a, xmin, discrete=tail.discrete))
-    if not tail.discrete:
-        return float(max(np.abs(share[:-1] - model).max(), np.abs(share[1:] - model).max()))
-    beyond = np.exp(log_survival(tail.values + 1, a, xmin, discrete=True))
+    if tail.discrete:
+        ends = np.stack([tail.values, tail.values + 1])
+        model, beyond = np.exp(log_survival(ends, a, xmin, discrete=True))
+    else:
+        model = beyond = np.exp(log_survival(tail.values, a, xmin, discrete=False))
     return float(max(np.abs(share[:-1] - model).max(), np.abs(share[1:] - beyond).max()))
 
 
@@ -245,9 +246,8 @@ def _profile(a: float, excess: float, tail: Sample, xmin: float) -> tuple[float,
     log_x = float(np.log(xmin)) + excess
 
     def cost(exponent: float) -> float:
-        return float(tail.n) * (
-            _log_norm(exponent, xmin, discrete=tail.discrete) + exponent * log_x
-        )
+        log_norm = _log_norm(exponent, xmin, discrete=tail.discrete)
+        return float(tail.n) * (log_norm + exponent * log_x)
 
     bound = cost(a) + _DROP
     above = a
