@@ -18,7 +18,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")  # a run shows its own progress, not 
 
 import typer  # noqa: E402  (after the thread settings)
 
-from quantascope.cli import inspect, reproduce, run, suite  # noqa: E402
+from quantascope.cli import fit, inspect, reproduce, run, suite  # noqa: E402
 from quantascope.core.errors import QuantascopeError  # noqa: E402
 
 __all__ = ["app", "main"]
@@ -39,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 run.register(app)
+fit.register(app)
 inspect.register(app)
 suite.register(app)
 reproduce.register(app)

@@ -204,20 +204,24 @@ def _resampled(
     return Spread(
         se=dict(zip(setting.frame.law.names, values.std(axis=0, ddof=1).tolist(), strict=True)),
         intervals=intervals,
-        method=f"{bootstrap.kind} bootstrap, {bootstrap.n} replicates, {bootstrap.interval}",
+        method=f"{bootstrap.kind} bootstrap, {bootstrap.n} replicates, {_interval_kind(setting, bootstrap)}",
         not_identified=_merge_open(setting, found.theta, not_identified),
         replicates=values,
         warnings=warnings,
     )
 
 
+def _interval_kind(setting: Setting, bootstrap: Bootstrap) -> ResampledInterval:
+    if bootstrap.interval != "auto":
+        return bootstrap.interval
+    return "percentile" if setting.objective.robust else "expanded"
+
+
 def _intervals(
     setting: Setting, bootstrap: Bootstrap, *, values: Floats
 ) -> dict[str, tuple[float, float]]:
     names, confidence = setting.frame.law.names, setting.confidence
-    kind = bootstrap.interval
-    if kind == "auto":
-        kind = "percentile" if setting.objective.robust else "expanded"
+    kind = _interval_kind(setting, bootstrap)
     if kind == "percentile":
         return {
             n: percentile_interval(column, confidence=confidence)
