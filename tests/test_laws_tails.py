@@ -1,4 +1,4 @@
-"""Laws of power-law tails: exact likelihood, honest intervals, a cut-off found, published numbers."""
+"""Laws of power-law tails: exact likelihood, honest intervals, a cut-off found, golden numbers."""
 
 import numpy as np
 import pytest

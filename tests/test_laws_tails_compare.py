@@ -84,13 +84,13 @@ def test_a_planted_shape_beats_the_power_law_and_its_parameter_returns(name, dis
 
 @pytest.mark.parametrize("discrete", [True, False])
 def test_a_true_power_law_is_rejected_at_most_at_the_level(discrete):
-    """100 samples: each alternative wins in at most the 1 - 1e-6 quantile of 5 %."""
+    """60 samples: each alternative wins in at most the 1 - 1e-6 quantile of 5 %."""
     wins = dict.fromkeys(ALTERNATIVES, 0)
-    for seed in range(100):
+    for seed in range(60):
         x = draw(2.5, 300, discrete=discrete, seed=seed)
         for comparison in compare_tails(x, xmin=1):
             wins[comparison.alternative] += comparison.verdict == comparison.alternative
-    assert max(wins.values()) <= binom.ppf(1 - 1e-6, 100, 0.05)
+    assert max(wins.values()) <= binom.ppf(1 - 1e-6, 60, 0.05)
     assert wins["exponential"] == 0
 
 
@@ -140,30 +140,32 @@ def by_powerlaw(x, **options):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return powerlaw.Fit(x, verbose=False, **options)
+        law = powerlaw.Fit(x, verbose=False, **options).power_law
+        return law.alpha, law.xmin  # alpha is found, and warned about, when asked for
 
 
 def test_agreement_with_powerlaw_on_continuous_data():
     x = draw(2.5, 800, discrete=False)
-    theirs = by_powerlaw(x)
+    alpha, xmin = by_powerlaw(x)
     scan = choose_xmin(x, max_cutoffs=1000)
-    place = int(np.searchsorted(scan.xmin, theirs.power_law.xmin))
-    assert scan.exponent[place] == pytest.approx(theirs.power_law.alpha, rel=1e-6)
-    ours = fit_power_tail(x, xmin=1)
-    assert ours.exponent == pytest.approx(by_powerlaw(x, xmin=1).power_law.alpha, rel=1e-6)
+    place = int(np.searchsorted(scan.xmin, xmin))
+    assert scan.exponent[place] == pytest.approx(alpha, rel=1e-6)
+    assert scan.ks[place] == pytest.approx(scan.ks.min(), rel=0.1)
+    fit = fit_power_tail(x, xmin=1)
+    assert fit.exponent == pytest.approx(by_powerlaw(x, xmin=1)[0], rel=1e-6)
 
 
 def test_agreement_with_powerlaw_on_discrete_data_far_out():
     """Their approximation q - 1/2 errs by order 1/q^2: 1e-3 at a cut-off of 30."""
     x = draw(2.5, 2000, xmin=30.0)
-    theirs = by_powerlaw(x, xmin=30, discrete=True, estimate_discrete=True)
-    assert fit_power_tail(x, xmin=30).exponent == pytest.approx(theirs.power_law.alpha, rel=1e-3)
+    alpha, _ = by_powerlaw(x, xmin=30, discrete=True, estimate_discrete=True)
+    assert fit_power_tail(x, xmin=30).exponent == pytest.approx(alpha, rel=1e-3)
 
 
 def test_the_discrete_approximation_is_wrong_at_small_cut_offs():
     """At xmin 1 and exponent 2.5, ``1 + n / sum ln(x / (xmin - 1/2))`` is low by 0.4."""
     x = draw(2.5, 20_000)
-    theirs = by_powerlaw(x, xmin=1, discrete=True, estimate_discrete=True).power_law.alpha
+    theirs = by_powerlaw(x, xmin=1, discrete=True, estimate_discrete=True)[0]
     ours = fit_power_tail(x, xmin=1)
     assert abs(ours.exponent - 2.5) < 5 * ours.stderr
     assert theirs < 2.5 - 20 * ours.stderr

@@ -131,7 +131,7 @@ def log_survival(x: Floats, a: float, q: float, *, discrete: bool) -> Floats:
     """Give ``log P(X >= x)`` for x at or above the cut-off `q`."""
     if not discrete:
         return np.asarray((1 - a) * np.log(x / q))
-    return zeta_moments(a, x).log_zeta - zeta_moments(a, q).log_zeta
+    return np.asarray(_log_zeta(a, x) - _log_zeta(a, np.asarray(q)))
 
 
 def draw_power_law(
@@ -172,6 +172,18 @@ def draw_power_law(
         ratio = (tail / table[-1]) ** (-1 / (a - 1))
         far = np.minimum(np.floor((q + _TABLE - 0.5) * ratio + 0.5), np.finfo(float).max)
     return np.where(place < _TABLE, q + place, far)
+
+
+def _log_zeta(a: float, x: Floats) -> Floats:
+    """Give ``log zeta(a, x)`` as `zeta_moments` does, for many x and without the moments."""
+    j = np.arange(_N_DIRECT).reshape(-1, *[1] * x.ndim)
+    total = np.exp(-a * np.log1p(j / x)).sum(axis=0)
+    end = x + _N_DIRECT
+    size, rising, series = np.exp(-a * np.log1p(_N_DIRECT / x)), a, end / (a - 1) + 0.5
+    for order, coefficient in enumerate(_BERNOULLI, start=1):
+        series = series + coefficient * rising * end ** (1 - 2 * order)
+        rising *= (a + 2 * order - 1) * (a + 2 * order)
+    return np.asarray(np.log(total + size * series) - a * np.log(x))
 
 
 def _add(moments: Floats, s: Floats, log_x: Floats, amplitude: tuple[Floats | float, ...]) -> None:
