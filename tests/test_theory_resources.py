@@ -35,6 +35,7 @@ from quantascope.theory.resources import (
     learned_quanta,
     loss_by_chance,
     predict_loss,
+    required_resource,
 )
 
 ALPHAS = st.floats(0.05, 3.0)
@@ -139,6 +140,14 @@ def test_leading_laws_of_the_paper(alpha):
     ]
     for by, law in zip("NDS", expected, strict=True):
         assert leading_law(model, by) == pytest.approx(law, rel=1e-12)
+
+
+@given(alpha=ALPHAS, n=st.floats(0, 500), by=st.sampled_from(["N", "D", "S"]))
+def test_required_resource_is_what_is_needed(alpha, n, by):
+    """Both powers are rounded: relative error of n below ``(2 + alpha) eps ln(amount)``."""
+    model = QuantaModel(alpha=alpha, capacity=300, threshold=50, first_step=7, n_tasks=500)
+    amount = required_resource(model, by, n)
+    assert learned_quanta(model, by, amount) == pytest.approx(n, rel=1e-13)
 
 
 def test_drifting_cost_buys_what_the_costs_add_up_to():

@@ -16,6 +16,7 @@ from scipy import special
 from quantascope.theory.quanta import (
     Floats,
     Form,
+    check_alpha,
     check_range,
     frequencies,
     normaliser,
@@ -32,6 +33,7 @@ __all__ = [
     "learned_quanta",
     "loss_by_chance",
     "predict_loss",
+    "required_resource",
 ]
 
 Resource = Literal["N", "D", "S"]
@@ -75,7 +77,8 @@ class QuantaModel:
 
     def __post_init__(self) -> None:
         """Refuse values for which the formulas do not hold."""
-        for name in ("alpha", "capacity", "threshold", "first_step"):
+        check_alpha(self.alpha)
+        for name in ("capacity", "threshold", "first_step"):
             check_range(name, getattr(self, name), above=0)
         check_range("n_tasks", self.n_tasks, least=1)
         check_range("cost_drift", self.cost_drift, above=-1)
@@ -116,7 +119,7 @@ def exponents(alpha: ArrayLike) -> Exponents:
     >>> float(found.alpha_N), round(float(found.alpha_D), 6), float(found.zipf_exponent)
     (0.4, 0.285714, 1.4)
     """
-    value = check_range("alpha", alpha, above=0)
+    value = check_alpha(alpha)
     slow = np.asarray(value / (1 + value))
     return Exponents(
         alpha=value, alpha_N=value, alpha_D=slow, alpha_S=slow, zipf_exponent=np.asarray(value + 1)
@@ -194,6 +197,30 @@ def learned_quanta(model: QuantaModel, by: Resource, amount: ArrayLike) -> Float
     units, power = _unit_and_power(model, by)
     n = (check_range(by, amount, least=0) / units) ** power
     return np.minimum(np.floor(n) if model.whole else n, model.n_tasks)
+
+
+def required_resource(model: QuantaModel, by: Resource, n: ArrayLike) -> Floats:
+    """Give the amount of a resource that n quanta take: `learned_quanta` the other way.
+
+    ``N = C n``, ``D = tau Z n^(1+alpha)``, ``S = T n^(1+alpha)``.
+
+    Parameters
+    ----------
+    model
+        The assumptions.
+    by
+        ``N``, ``D`` or ``S``.
+    n
+        Learned quanta, >= 0 and at most `n_tasks`.
+
+    References
+    ----------
+    arXiv:2303.13506, section 2.
+    """
+    units, power = _unit_and_power(model, by)
+    rank = check_range("n", n, least=0)
+    check_range("n_tasks - n", model.n_tasks - rank, least=0)
+    return np.asarray(units * rank ** (1 / power))
 
 
 def predict_loss(
