@@ -219,7 +219,7 @@ def quanta_finite(data_limited: bool) -> LogForm:
         if data_limited:
             log_n = (log_n - np.log(whole)) / s
             n_alpha, n_T = -log_n / s - whole_s / whole / s, -end / whole / s
-        n = np.minimum(np.exp(np.minimum(log_n, T)), last)
+        n = np.minimum(np.exp(np.minimum(log_n, T)), last * (1 - 1e-12))  # rounding
         learning = log_n < T
         tail = np.maximum(zipf_sum(s, n + 1, last), 1e-12 * whole)
         lost = -n * s * hurwitz_zeta(s + 1, n + 1) * learning  # d tail / d log n

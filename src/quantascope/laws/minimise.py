@@ -181,6 +181,7 @@ def _step(problem: Problem, rows: _Rows) -> tuple[Bools, Bools]:
     """Move every row one accepted step; say which have arrived and which are stuck."""
     slope, matrix = _model(problem, rows)
     step = np.linalg.solve(matrix, slope[:, :, None])[:, :, 0]
+    step = np.where(np.isfinite(step), step, 0.0)
     promised = (slope * step).sum(axis=1)
     theta = np.clip(rows.theta + step @ problem.ties.T, problem.lo, problem.hi)
     residual, gradient = _residual(problem, theta, rows.response)
@@ -238,10 +239,9 @@ def _residual(problem: Problem, theta: Floats, response: Floats) -> tuple[Floats
             residual, gradient = response - fit, gradient * fit[:, None, :]
         else:
             residual = np.log(response) - log_fit
-    n_params, n_free = problem.ties.shape
-    if n_params == n_free:
-        return residual, gradient
-    return residual, np.matmul(problem.ties.T, gradient)
+        if problem.ties.shape[0] != problem.ties.shape[1]:
+            gradient = np.matmul(problem.ties.T, gradient)
+    return residual, gradient
 
 
 def _record(out: Minimum, rows: _Rows, mask: Bools) -> None:

@@ -85,6 +85,7 @@ def sandwich(frame: Frame, points: Points, objective: Objective, *, theta: Float
     covariance = factor * inverse @ (score @ score.T) @ inverse
     covariance[np.diag_indices(size)] += np.where(lost, np.inf, 0.0)
     full = frame.ties @ np.where(np.isinf(covariance), 0.0, covariance) @ frame.ties.T
+    full[np.diag_indices(len(full))] = np.maximum(np.diag(full), 0.0)  # rounding of a zero
     full[np.diag_indices(len(full))] += np.where((frame.ties * lost).any(axis=1), np.inf, 0.0)
     return np.asarray(full)
 
@@ -161,7 +162,7 @@ def profile_interval(
         steps = np.concatenate([-reach[::-1], [0.0], reach]) * error
         value = np.unique(np.clip(theta[index] + steps, frame.lo[index], frame.hi[index]))
         minima = profile_values(frame, points, objective, theta=theta, name=name, at=value)
-        root = _signed_root(value - theta[index], factor * np.maximum(minima - lowest, 0.0))
+        root = _signed_root(value - theta[index], minima - lowest, factor=factor)
         lo, open_lo = _crossing(value, root, target=-limit)
         hi, open_hi = _crossing(value, root, target=limit)
         if not (open_lo or open_hi):
@@ -198,10 +199,10 @@ def _crossing(value: Floats, root: Floats, *, target: float) -> tuple[float, boo
     ), False
 
 
-def _signed_root(side: Floats, rise: Floats) -> Floats:
-    with np.errstate(invalid="ignore"):  # data without scatter: an infinite factor times no rise
-        root = np.sqrt(2 * rise)
-    return np.asarray(np.sign(side) * np.where(np.isnan(root), 0.0, np.minimum(root, 1e9)))
+def _signed_root(side: Floats, rise: Floats, *, factor: float) -> Floats:
+    """Root of twice the scaled rise, negative below the estimate; bounded for exact data."""
+    scaled = np.where(rise > 0, 2 * min(factor, 1e300) * np.maximum(rise, 0.0), 0.0)
+    return np.asarray(np.sign(side) * np.sqrt(np.minimum(scaled, 1e18)))
 
 
 def profile_values(

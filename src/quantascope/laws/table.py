@@ -341,7 +341,7 @@ _ROWS: Final = (
     Law(
         name="data-constrained",
         formula="L = E + A/N_eff^alpha + B/D_eff^beta, "
-        "D_eff = U (1 + R_D (1 - exp((1 - D/U)/R_D)))",
+        "D_eff = U (1 + R_D (1 - exp((1 - D/U)/R_D))), N_eff alike with R_N and N_opt(U)",
         inputs=("N", "D", "U"),
         params=(
             floor("E"),
