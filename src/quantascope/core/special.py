@@ -25,6 +25,7 @@ _START: Final = 20.0
 _COEFFICIENTS: Final = [
     float(bernoulli(2 * _N_TERMS)[2 * j]) / factorial(2 * j) for j in range(1, _N_TERMS + 1)
 ]
+_S_MAX: Final = 1000.0  # about |s| terms are summed one by one
 _SERIES_BELOW: Final = 2.0
 _N_SERIES: Final = 28  # 2^28 / 28! = 9e-22
 
@@ -37,7 +38,7 @@ def hurwitz_zeta(s: ArrayLike, q: ArrayLike, *, derivative: int = 0) -> Floats:
     Parameters
     ----------
     s
-        Exponent, > 1.
+        Exponent, > 1, at most 1000.
     q
         First term, > 0; broadcast against `s`.
     derivative
@@ -70,7 +71,8 @@ def hurwitz_zeta(s: ArrayLike, q: ArrayLike, *, derivative: int = 0) -> Floats:
     -0.937548254316
     """
     exponent, first = np.asarray(s, dtype=np.float64), np.asarray(q, dtype=np.float64)
-    _require((exponent > 1) & np.isfinite(exponent), name="s", found=exponent, allowed="finite > 1")
+    fine = (exponent > 1) & (exponent <= _S_MAX)
+    _require(fine, name="s", found=exponent, allowed=f"> 1, at most {_S_MAX:g}")
     _require((first > 0) & np.isfinite(first), name="q", found=first, allowed="finite > 0")
     return _power_sum(exponent, first, np.array(np.inf), derivative)
 
@@ -83,7 +85,7 @@ def zipf_sum(s: ArrayLike, first: ArrayLike, last: ArrayLike, *, derivative: int
     Parameters
     ----------
     s
-        Exponent, any real; > 1 where `last` is infinite.
+        Exponent, -1000 to 1000; > 1 where `last` is infinite.
     first, last
         Ends, both counted in; first > 0, last >= first - 1 (the empty sum, 0).
     derivative
@@ -109,7 +111,8 @@ def zipf_sum(s: ArrayLike, first: ArrayLike, last: ArrayLike, *, derivative: int
     [0.0, 1.0, 1.5, 1.833333333333]
     """
     exponent, start, end = (np.asarray(v, dtype=np.float64) for v in (s, first, last))
-    _require(np.isfinite(exponent), name="s", found=exponent, allowed="finite numbers")
+    fine = np.abs(exponent) <= _S_MAX
+    _require(fine, name="s", found=exponent, allowed=f"-{_S_MAX:g} to {_S_MAX:g}")
     _require((start > 0) & np.isfinite(start), name="first", found=start, allowed="finite > 0")
     _require(end >= start - 1, name="last", found=end, allowed="last >= first - 1")
     infinite = np.isinf(end) & (exponent <= 1)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quantascope.core.special import hurwitz_zeta, zipf_sum
-from quantascope.theory.quanta import Floats, check_range, tail
+from quantascope.theory.quanta import Floats, check_alpha, check_range, tail
 from quantascope.theory.resources import QuantaModel, Resource, predict_loss
 
 __all__ = [
@@ -57,7 +57,7 @@ def local_slope(n: ArrayLike, alpha: ArrayLike, *, n_tasks: ArrayLike = np.inf) 
     [0.484, 0.84, 4.684]
     """
     start, last = check_range("n", n, above=0), check_range("n_tasks", n_tasks, least=1)
-    s = check_range("alpha", alpha, above=0) + 1
+    s = check_alpha(alpha) + 1
     if (start >= last).any():
         raise ValueError("n: n_tasks or more found; allowed: below n_tasks, where loss is left")
     share = hurwitz_zeta(s + 1, start + 1) / zipf_sum(s, start + 1, last)

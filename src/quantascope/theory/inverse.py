@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quantascope.theory.finite import fitted_slope
-from quantascope.theory.quanta import Floats, check_range, normaliser, tail
+from quantascope.theory.quanta import Floats, check_alpha, check_range, normaliser, tail
 
 __all__ = [
     "alpha_from_fitted_slope",
@@ -215,7 +215,7 @@ def first_step_from_quanta(n_steps: ArrayLike, n: ArrayLike, alpha: ArrayLike) -
     ----------
     arXiv:2303.13506, section 2.
     """
-    s = check_range("alpha", alpha, above=0) + 1
+    s = check_alpha(alpha) + 1
     rank = check_range("n", n, above=0)
     return np.asarray(check_range("n_steps", n_steps, above=0) * rank**-s)
 

@@ -21,6 +21,7 @@ from quantascope.core.special import zipf_sum
 __all__ = [
     "Floats",
     "Form",
+    "check_alpha",
     "check_range",
     "frequencies",
     "general_loss",
@@ -37,6 +38,7 @@ Form = Literal["exact", "integral", "midpoint"]
 OfRank = ArrayLike | Callable[[Floats], Floats]
 """A number a quantum: one for all, an array by rank, or a function of the rank."""
 
+_ALPHA_RANGE: Final = (1e-6, 900.0)
 _SHIFT: Final = {"integral": 0.0, "midpoint": 0.5}
 
 
@@ -58,6 +60,24 @@ def check_range(
     return values
 
 
+def check_alpha(alpha: ArrayLike) -> Floats:
+    """Return alpha as floats when the formulas hold for it: from 1e-6 to 900.
+
+    Below, ``zeta(alpha + 1)`` loses its digits in ``1 + alpha``; above, nothing is left of a tail.
+
+    Raises
+    ------
+    ValueError
+        If a value is outside.
+    """
+    lo, hi = _ALPHA_RANGE
+    values = np.asarray(alpha, dtype=np.float64)
+    good = (values >= lo) & (values <= hi)
+    if not good.all():
+        raise ValueError(f"alpha: {values[~good].ravel()[0]:g} found; allowed: {lo:g} to {hi:g}")
+    return values
+
+
 def normaliser(alpha: ArrayLike, *, n_tasks: ArrayLike = np.inf) -> Floats:
     """Sum ``k^-(alpha+1)`` over all quanta.
 
@@ -74,7 +94,7 @@ def normaliser(alpha: ArrayLike, *, n_tasks: ArrayLike = np.inf) -> Floats:
     ----------
     arXiv:2303.13506, section 2.
     """
-    s = check_range("alpha", alpha, above=0) + 1
+    s = check_alpha(alpha) + 1
     return zipf_sum(s, 1, check_range("n_tasks", n_tasks, least=1))
 
 
@@ -276,7 +296,7 @@ def missing_quanta_floor(alpha: ArrayLike, every: ArrayLike) -> Floats:
     every
         M, >= 1.
     """
-    share = check_range("every", every, least=1) ** -(check_range("alpha", alpha, above=0) + 1)
+    share = check_range("every", every, least=1) ** -(check_alpha(alpha) + 1)
     return np.asarray(share)
 
 

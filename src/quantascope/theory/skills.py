@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import xlog1py
 
-from quantascope.theory.quanta import Floats, check_range
+from quantascope.theory.quanta import Floats, check_alpha, check_range
 
 __all__ = [
     "SkillExponents",
@@ -58,7 +58,7 @@ def skill_exponents(alpha: float) -> SkillExponents:
     >>> round(found.time, 4), found.params, round(found.compute, 4)
     (0.375, 0.6, 0.2308)
     """
-    check_range("alpha", alpha, above=0)
+    check_alpha(alpha)
     slow = alpha / (alpha + 1)
     return SkillExponents(time=slow, data=slow, params=alpha, compute=alpha / (alpha + 2))
 
