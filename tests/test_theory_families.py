@@ -130,6 +130,8 @@ def test_noise_has_the_stated_size():
         ("learning", "sudden"),
         ("class_purity", 1.5),
         ("quanta_per_sample", 0),
+        ("n_samples", 2.5),
+        ("n_quanta", math.nan),
     ],
 )
 def test_impossible_configs_are_refused(field, value):

@@ -279,8 +279,10 @@ def _draw(model: "QuantaModel", found: Mapping[str, Any], path: Path) -> Path:
 
     order = np.argsort(found["amount"])
     amount, loss = (np.array(found[name])[order] for name in ("amount", "loss"))
+    if not ((amount > 0) & (loss > model.a)).any():
+        raise ValueError("--plot: no amount above 0 with a loss above a; name smaller amounts")
     law = found["leading_law"]
-    with np.errstate(divide="ignore"):  # an amount of 0 is left out of the figure
+    with np.errstate(all="ignore"):  # what is not finite is left out of the figure
         leading = law["prefactor"] * amount ** -law["exponent"]
     tasks = "infinitely many" if math.isinf(model.n_tasks) else f"{model.n_tasks:g}"
     label = f"{tasks} quanta, alpha {model.alpha:g}"

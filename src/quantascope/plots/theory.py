@@ -33,7 +33,7 @@ def plot_prediction(
     amount
         Amounts of the resource, ascending.
     loss
-        Predicted mean loss above the floor [nat]; zeros are left out.
+        Predicted mean loss above the floor [nat]; zeros are left out, at least one must be above.
     by
         ``N``, ``D`` or ``S``.
     leading
@@ -44,9 +44,10 @@ def plot_prediction(
         Where to draw.
     """
     shown = (loss > 0) & (amount > 0)
+    law = shown & np.isfinite(leading)
     marker = "o-" if shown.sum() < 30 else "-"
     ax.plot(amount[shown], loss[shown], marker, markersize=3, label=f"prediction, {label}")
-    ax.plot(amount[shown], leading[shown], ":", label="power law of a set without end")
+    ax.plot(amount[law], leading[law], ":", label="power law of a set without end")
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel(_LABELS[by])

@@ -71,7 +71,9 @@ class FamilyConfig:
         for name in ("gain_spread", "quantum_shift", "run_shift", "noise", "class_purity"):
             check_range(name, getattr(self, name), least=0)
         for name in ("n_quanta", "n_samples", "quanta_per_sample", "n_classes"):
-            check_range(name, getattr(self, name), least=1)
+            value = getattr(self, name)
+            if not (value >= 1 and value == int(value)):
+                raise ValueError(f"{name}: {value} found; allowed: whole numbers from 1")
         for name in ("n_params", "n_steps", "n_tokens", "seeds"):
             if not getattr(self, name):
                 raise ValueError(f"{name}: empty; allowed: one value or more")

@@ -60,7 +60,8 @@ def local_slope(n: ArrayLike, alpha: ArrayLike, *, n_tasks: ArrayLike = np.inf) 
     s = check_alpha(alpha) + 1
     if (start >= last).any():
         raise ValueError("n: n_tasks or more found; allowed: below n_tasks, where loss is left")
-    share = hurwitz_zeta(s + 1, start + 1) / zipf_sum(s, start + 1, last)
+    with np.errstate(invalid="ignore"):  # NaN where the tail is below the smallest number
+        share = hurwitz_zeta(s + 1, start + 1) / zipf_sum(s, start + 1, last)
     return np.asarray(s * start * share)
 
 

@@ -38,7 +38,7 @@ Form = Literal["exact", "integral", "midpoint"]
 OfRank = ArrayLike | Callable[[Floats], Floats]
 """A number a quantum: one for all, an array by rank, or a function of the rank."""
 
-_ALPHA_RANGE: Final = (1e-6, 900.0)
+_ALPHA_RANGE: Final = (1e-6, 50.0)
 _SHIFT: Final = {"integral": 0.0, "midpoint": 0.5}
 
 
@@ -61,9 +61,9 @@ def check_range(
 
 
 def check_alpha(alpha: ArrayLike) -> Floats:
-    """Return alpha as floats when the formulas hold for it: from 1e-6 to 900.
+    """Return alpha as floats when the formulas hold for it: from 1e-6 to 50.
 
-    Below, ``zeta(alpha + 1)`` loses its digits in ``1 + alpha``; above, nothing is left of a tail.
+    Below, ``zeta(alpha + 1)`` loses its digits in ``1 + alpha``; above, a tail is below 1e-15.
 
     Raises
     ------
@@ -163,7 +163,8 @@ def power_tail(
         start = np.where(infinite, 0.0, start)
         return np.asarray(np.where(infinite, 0.0, zipf_sum(exponent, start + 1, last)))
     shift, p = _SHIFT[form], exponent - 1
-    return np.asarray(((start + shift) ** -p - (last + shift) ** -p) / p)
+    with np.errstate(over="ignore"):  # near n = 0 the integral form grows without bound
+        return np.asarray(((start + shift) ** -p - (last + shift) ** -p) / p)
 
 
 def tail(

@@ -195,7 +195,8 @@ def learned_quanta(model: QuantaModel, by: Resource, amount: ArrayLike) -> Float
     ([10.0, 100.0], 2.0)
     """
     units, power = _unit_and_power(model, by)
-    n = (check_range(by, amount, least=0) / units) ** power
+    with np.errstate(over="ignore"):  # more than 1e308 quanta are all there are
+        n = (check_range(by, amount, least=0) / units) ** power
     return np.minimum(np.floor(n) if model.whole else n, model.n_tasks)
 
 
@@ -278,7 +279,9 @@ def leading_law(model: QuantaModel, by: Resource) -> tuple[float, float]:
     p = _tail_power(model)
     exponent = p * power
     Z = float(normaliser(model.alpha, n_tasks=model.n_tasks))
-    return exponent, (model.b - model.a) * units**exponent / (p * Z)
+    with np.errstate(over="ignore"):  # a prefactor that is no number is infinite
+        unit_loss = float(np.power(units, exponent))
+    return exponent, (model.b - model.a) * unit_loss / (p * Z)
 
 
 def loss_by_chance(model: QuantaModel, n_samples: ArrayLike) -> Floats:
