@@ -15,7 +15,7 @@ N_POINTS = 60
 
 
 def _inputs(law: Law, *, seed: int = 0) -> dict[str, np.ndarray]:
-    """Inputs over four decades, around 1e6 where their unit is free."""
+    """Draw inputs over four decades, around 1e6 where their unit is free."""
     draw = stream(seed, "inputs", law.name)
     found = {name: 1e6 * 10 ** draw.uniform(-2, 2, N_POINTS) for name in law.inputs}
     if "E" in found:

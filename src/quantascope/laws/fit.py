@@ -221,4 +221,4 @@ def _looks_like_runs(points: Points) -> bool:
     if len(points.inputs) < 2:
         return False
     counts = np.unique(points.inputs[0], return_counts=True)[1]
-    return bool(counts.max() >= 5 and len(counts) <= points.n / 4)
+    return bool(np.median(counts) >= 10)
