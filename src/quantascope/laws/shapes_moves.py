@@ -144,7 +144,7 @@ def turning_interval(
     starts = np.maximum.accumulate(starts, axis=1)
     ends = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
     t = np.concatenate([design.t, [np.inf]])
-    length = np.where(starts >= 0, t[ends] - t[starts], np.inf)
+    length = np.where(starts >= 0, t[ends] - design.t[np.maximum(starts, 0)], np.inf)
     best = length.argmin(axis=1)
     rows = np.arange(len(y))
     found = np.isfinite(length[rows, best])
