@@ -147,7 +147,7 @@ def fit(
         },
         meaning=units,
         response=name,
-        fixed=dict(row.held) | fixed,
+        fixed=fixed,
         tied=tied,
         warnings=(
             *_warn(points, found=found, goal=goal, scatter=setting.scatter(), units=units),

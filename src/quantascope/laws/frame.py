@@ -113,7 +113,7 @@ def choose_frame(
 
 def _held(law: Law, fixed: Mapping[str, float]) -> Floats:
     held = np.full(len(law.params), np.nan)
-    for name, value in {**dict(law.held), **fixed}.items():
+    for name, value in fixed.items():
         param = law.params[law.index(name)]
         if not np.isfinite(value) or (param.positive and value <= 0):
             allowed = "numbers > 0" if param.positive else "finite numbers"

@@ -80,8 +80,6 @@ class Law:
     """Inputs whose unit is part of the formula (a count of experts)."""
     one_unit: tuple[str, ...] = ()
     """Inputs that share a unit (tokens, of which so many unique)."""
-    held: tuple[tuple[str, float], ...] = ()
-    """Parameters held at these values unless the caller says otherwise."""
 
     @property
     def names(self) -> tuple[str, ...]:
