@@ -18,7 +18,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")  # a run shows its own progress, not 
 
 import typer  # noqa: E402  (after the thread settings)
 
-from quantascope.cli import fit, inspect, reproduce, run, suite, theory  # noqa: E402
+from quantascope.cli import fit, inspect, reproduce, run, shapes, suite, tails, theory  # noqa: E402
 from quantascope.core.errors import QuantascopeError  # noqa: E402
 
 __all__ = ["app", "main"]
@@ -44,6 +44,8 @@ inspect.register(app)
 suite.register(app)
 reproduce.register(app)
 theory.register(app)
+tails.register(app)
+shapes.register(app)
 
 
 @app.callback()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
 
-__all__ = ["MAX_ROWS", "read_columns", "read_numbers"]
+__all__ = ["MAX_ROWS", "is_table", "read_columns", "read_numbers", "shown"]
 
 MAX_ROWS: Final = 1_000_000
 _MAX_SHOWN: Final = 40  # characters of a cell or name in a message
@@ -63,9 +63,9 @@ def read_columns(
     try:
         cells = read(path, wanted, max_rows)
     except UnicodeDecodeError as error:
-        raise DataError(f"{_shown(path)}: not UTF-8 text; save the table as UTF-8") from error
+        raise DataError(f"{shown(path)}: not UTF-8 text; save the table as UTF-8") from error
     if not len(cells[wanted[0]]):
-        raise DataError(f"{_shown(path)}: no data rows; at least one is needed")
+        raise DataError(f"{shown(path)}: no data rows; at least one is needed")
     parse = {name: _texts if name in text else _numbers for name in columns}
     return {name: parse[name](cells[column], path, column) for name, column in columns.items()}
 
@@ -87,10 +87,23 @@ def read_numbers(path: Path, *, max_rows: int = MAX_ROWS) -> NDArray[np.float64]
                     lines.append(line.strip())
                     _check_count(path, len(lines), max_rows)
     except UnicodeDecodeError as error:
-        raise DataError(f"{_shown(path)}: not UTF-8 text; give one number a line") from error
+        raise DataError(f"{shown(path)}: not UTF-8 text; give one number a line") from error
     if not lines:
-        raise DataError(f"{_shown(path)}: no numbers; give one number a line")
+        raise DataError(f"{shown(path)}: no numbers; give one number a line")
     return _numbers(lines, path, None)
+
+
+def shown(value: object) -> str:
+    """Quote hostile text for a message: escaped, at most 40 characters; paths stay whole."""
+    if isinstance(value, Path):
+        return str(value) if str(value).isprintable() else repr(str(value))
+    shown = repr(str(value)[:_MAX_SHOWN])
+    return shown if len(shown) <= _MAX_SHOWN else shown[: _MAX_SHOWN - 1] + "…"
+
+
+def is_table(path: Path) -> bool:
+    """Say whether a file's name is that of a table, rather than of plain numbers."""
+    return path.suffix.lower() in {*_SEPARATORS, ".jsonl", ".parquet"}
 
 
 def _reader(path: Path) -> Callable[[Path, list[str], int], _Cells]:
@@ -101,25 +114,25 @@ def _reader(path: Path) -> Callable[[Path, list[str], int], _Cells]:
         return _read_jsonl
     if suffix == ".parquet":
         return _read_parquet
-    raise DataError(f"{_shown(path)}: a table's name ends in .csv, .tsv, .jsonl or .parquet")
+    raise DataError(f"{shown(path)}: a table's name ends in .csv, .tsv, .jsonl or .parquet")
 
 
 def _check_file(path: Path) -> None:
     if not path.exists():
-        raise DataError(f"{_shown(path)}: no such file")
+        raise DataError(f"{shown(path)}: no such file")
     if not path.is_file():
-        raise DataError(f"{_shown(path)}: not a file; give a table")
+        raise DataError(f"{shown(path)}: not a file; give a table")
     with path.open("rb") as file:
         start = file.read(4096)
     if not start.strip():
-        raise DataError(f"{_shown(path)}: the file is empty")
+        raise DataError(f"{shown(path)}: the file is empty")
     if path.suffix.lower() != ".parquet" and b"\0" in start:
-        raise DataError(f"{_shown(path)}: binary, not a text table; convert it to .csv or .parquet")
+        raise DataError(f"{shown(path)}: binary, not a text table; convert it to .csv or .parquet")
 
 
 def _check_count(path: Path, n: int, max_rows: int) -> None:
     if n > max_rows:
-        raise DataError(f"{_shown(path)}: more than {max_rows:,} rows, which is the limit; thin it")
+        raise DataError(f"{shown(path)}: more than {max_rows:,} rows, which is the limit; thin it")
 
 
 def _check_columns(path: Path, wanted: list[str], present: Sequence[str]) -> None:
@@ -127,9 +140,9 @@ def _check_columns(path: Path, wanted: list[str], present: Sequence[str]) -> Non
         if present.count(column) == 1:
             continue
         fault = f"{present.count(column)} columns named" if column in present else "no column"
-        names = ", ".join(_shown(name) for name in present[:_MAX_NAMES])
+        names = ", ".join(shown(name) for name in present[:_MAX_NAMES])
         more = f" and {len(present) - _MAX_NAMES} more" if len(present) > _MAX_NAMES else ""
-        raise DataError(f"{_shown(path)}: {fault} {_shown(column)}; there are {names}{more}")
+        raise DataError(f"{shown(path)}: {fault} {shown(column)}; there are {names}{more}")
 
 
 def _read_separated(path: Path, wanted: list[str], max_rows: int) -> _Cells:
@@ -146,13 +159,13 @@ def _read_separated(path: Path, wanted: list[str], max_rows: int) -> _Cells:
                 _check_count(path, n_read, max_rows)
                 if len(row) != len(header):
                     raise DataError(
-                        f"{_shown(path)}: row {n_read} has {len(row)} cells, not {len(header)};"
+                        f"{shown(path)}: row {n_read} has {len(row)} cells, not {len(header)};"
                         " quote cells that hold the separator"
                     )
                 kept.append([row[place] for place in places])
         except csv.Error as error:
             raise DataError(
-                f"{_shown(path)}: row {n_read + 1} cannot be read ({error}); check its quotes"
+                f"{shown(path)}: row {n_read + 1} cannot be read ({error}); check its quotes"
             ) from error
     return {column: [row[i] for row in kept] for i, column in enumerate(wanted)}
 
@@ -165,7 +178,7 @@ def _read_jsonl(path: Path, wanted: list[str], max_rows: int) -> _Cells:
             _check_columns(path, wanted, list(record))
         for column in wanted:
             if column not in record:
-                raise DataError(f"{_shown(path)}: row {n_read} has no {_shown(column)}; add it")
+                raise DataError(f"{shown(path)}: row {n_read} has no {shown(column)}; add it")
             cells[column].append(record[column])
     return dict(cells)
 
@@ -177,11 +190,11 @@ def _json_records(path: Path) -> Iterator[dict[str, Any]]:
                 record = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise DataError(
-                    f"{_shown(path)}: row {n_read} is not JSON; give one object a line"
+                    f"{shown(path)}: row {n_read} is not JSON; give one object a line"
                 ) from error
             if not isinstance(record, dict):
                 raise DataError(
-                    f"{_shown(path)}: row {n_read} is {_shown(record)}; give one object a line"
+                    f"{shown(path)}: row {n_read} is {shown(record)}; give one object a line"
                 )
             yield record
 
@@ -196,7 +209,7 @@ def _read_parquet(path: Path, wanted: list[str], max_rows: int) -> _Cells:
             _check_count(path, file.metadata.num_rows, max_rows)
             table = file.read(columns=wanted)
     except pa.ArrowException as error:
-        raise DataError(f"{_shown(path)}: not a sound Parquet file; write it again") from error
+        raise DataError(f"{shown(path)}: not a sound Parquet file; write it again") from error
     return {column: table[column].to_pylist() for column in wanted}
 
 
@@ -216,9 +229,9 @@ def _numbers(cells: Sequence[Any], path: Path, column: str | None) -> NDArray[np
     if len(bad):
         found = cells[bad[0]]
         blank = found is None or (isinstance(found, str) and not found.strip())
-        where = f" of column {_shown(column)}" if column is not None else ""
+        where = f" of column {shown(column)}" if column is not None else ""
         raise DataError(
-            f"{_shown(path)}: row {bad[0] + 1}{where} is {'blank' if blank else _shown(found)};"
+            f"{shown(path)}: row {bad[0] + 1}{where} is {'blank' if blank else shown(found)};"
             " allowed are finite numbers: correct or leave out the row"
         )
     return values
@@ -237,14 +250,6 @@ def _texts(cells: Sequence[Any], path: Path, column: str) -> NDArray[Any]:
     blank = np.flatnonzero(values == "")
     if len(blank):
         raise DataError(
-            f"{_shown(path)}: row {blank[0] + 1} of column {_shown(column)} is blank; fill it"
+            f"{shown(path)}: row {blank[0] + 1} of column {shown(column)} is blank; fill it"
         )
     return values
-
-
-def _shown(value: object) -> str:
-    """Show hostile text: control characters escaped, at most 40 characters."""
-    if isinstance(value, Path):
-        return str(value) if str(value).isprintable() else repr(str(value))
-    shown = repr(str(value)[:_MAX_SHOWN])
-    return shown if len(shown) <= _MAX_SHOWN else shown[: _MAX_SHOWN - 1] + "…"

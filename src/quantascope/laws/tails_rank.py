@@ -21,6 +21,7 @@ __all__ = ["RankSizeSlope", "Ties", "rank_size_slope"]
 Ties = Literal["keep", "merge"]
 
 _N_SIMULATED: Final = 100
+_MAX_VALUES: Final = 10_000_000
 _MAX_SIMULATED: Final = 100_000  # values in one simulated sample
 
 
@@ -52,6 +53,7 @@ def rank_size_slope(
     *,
     xmin: float = 1.0,
     discrete: bool | None = None,
+    counts: ArrayLike | None = None,
     ties: Ties = "keep",
     seed: int = 0,
 ) -> RankSizeSlope:
@@ -65,6 +67,8 @@ def rank_size_slope(
         Cut-off, as `fit_power_tail`; required here, default 1.
     discrete
         Whether values are whole numbers; None takes them for it if all are.
+    counts
+        How often each value occurs; None counts each once.
     ties
         Whether equal sizes are points of their own ("keep") or one point ("merge"), as in plots
         of distinct sizes. The latter is far off: slope near 2.35 instead of 2 for 5,000 whole
@@ -75,7 +79,8 @@ def rank_size_slope(
     Returns
     -------
     RankSizeSlope
-        ``identified=False`` where the tail has fewer than two distinct values.
+        ``identified=False`` where the tail has fewer than two distinct values, or more than
+        10,000,000 values.
 
     Raises
     ------
@@ -88,16 +93,19 @@ def rank_size_slope(
     """
     if ties not in {"keep", "merge"}:
         raise ValueError(f"ties: {ties!r} found; allowed are 'keep' and 'merge'")
-    sample = read_sample(values, discrete=discrete)
+    sample = read_sample(values, counts=counts, discrete=discrete)
     fit = fit_sample(sample, xmin=xmin)
     nan = float("nan")
-    if not fit.identified:
+    reason = fit.reason
+    if fit.n_tail > _MAX_VALUES:
+        reason = f"more than {_MAX_VALUES:,} values"
+    if reason:
         return RankSizeSlope(
             **dict.fromkeys(("slope", "exponent", "bias", "bias_lo", "bias_hi", "lo", "hi"), nan),
             mle=nan,
             n=fit.n_tail,
             identified=False,
-            warning=fit.reason,
+            warning=reason,
         )
     tail = sample.tail(xmin)
     slope = _slope(np.repeat(tail.values, tail.counts.astype(np.int64)), ties)
