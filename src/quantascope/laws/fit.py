@@ -17,7 +17,7 @@ from quantascope.laws.law import Law
 from quantascope.laws.objective import Objective, ObjectiveName
 from quantascope.laws.result import LawFit
 from quantascope.laws.search import Found, search
-from quantascope.laws.table import find_law
+from quantascope.laws.table import LAWS, find_law
 from quantascope.laws.uncertainty import Bootstrap, Setting, measure_spread
 
 __all__ = ["NOT_STATED", "Bootstrap", "fit"]
@@ -155,6 +155,7 @@ def fit(
         ),
         replicates=spread.replicates,
         points=points,
+        own_law=None if row is LAWS.get(row.name) else row,
     )
 
 
@@ -192,8 +193,8 @@ def _warn(
     unstated = [name for name, meaning in units.items() if meaning == NOT_STATED]
     if unstated:
         said.append(
-            f"what {', '.join(unstated)} counts is not stated: exponents with and without "
-            "embedding parameters differ"
+            f"what {', '.join(unstated)} counts is not stated: exponents depend on it (parameters "
+            "with or without embeddings, for one)"
         )
     if not found.converged:
         said.append("not converged: the first-order test does not hold, the objective is flat")

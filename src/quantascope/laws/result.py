@@ -23,6 +23,8 @@ from quantascope.laws.table import find_law
 __all__ = ["LawFit", "Prediction"]
 
 _SCHEMA: Final = "quantascope.law-fit/1"
+_MOST_LOG: Final = 700.0  # of a double
+_NOT_PLAIN: Final = {"points", "replicates", "own_law"}
 
 
 class Prediction(NamedTuple):
@@ -79,6 +81,19 @@ class LawFit:
     replicates: Floats | None = field(default=None, repr=False)
     """Bootstrap parameters, axes ``boot param``, in the order of the formula."""
     points: Points | None = field(default=None, repr=False)
+    own_law: Law | None = field(default=None, repr=False)
+    """The law itself where it is none of the table; JSON does not hold it."""
+
+    @property
+    def row(self) -> Law:
+        """The law that was fitted.
+
+        Raises
+        ------
+        ValueError
+            If it is none of the table, and was not given to `from_json`.
+        """
+        return self.own_law or find_law(self.law)
 
     def interval(self, name: str) -> tuple[float, float]:
         """Interval of a parameter, in its own unit.
@@ -88,7 +103,7 @@ class LawFit:
         ValueError
             If the law has no such parameter.
         """
-        find_law(self.law).index(name)
+        self.row.index(name)
         return self.intervals[name]
 
     @overload
@@ -117,7 +132,7 @@ class LawFit:
         Floats | Prediction
             Response, axis ``point``; with its interval where asked.
         """
-        law = find_law(self.law)
+        law = self.row
         value = law(self.params, **{name: inputs[name] for name in law.inputs if name in inputs})
         if not interval:
             return value
@@ -144,9 +159,10 @@ class LawFit:
         usable = np.where(np.isfinite(covariance), covariance, 0.0)
         log_value, gradient = law.form(theta, log_inputs)
         gradient = np.where(np.isfinite(gradient), gradient, 0.0)[0]
-        spread = np.sqrt(np.einsum("pn,pq,qn->n", gradient, usable, gradient))
+        variance = np.einsum("pn,pq,qn->n", gradient, usable, gradient)
+        spread = np.sqrt(np.maximum(variance, 0.0))  # rounding of a zero
         half = stats.t.ppf(1 - tail, max(self.n_points - len(law.params), 1)) * spread
-        return np.exp(log_value[0] - half), np.exp(log_value[0] + half)
+        return np.exp(log_value[0] - half), np.exp(np.minimum(log_value[0] + half, _MOST_LOG))
 
     def profile(self, name: str) -> Profile:
         """Objective minimised over all other parameters, against this one.
@@ -177,19 +193,22 @@ class LawFit:
 
     def to_json(self) -> dict[str, Any]:
         """Give plain objects that `json` can write; infinite ends of intervals become null."""
-        found = {
-            f.name: getattr(self, f.name)
-            for f in fields(self)
-            if f.name not in {"points", "replicates"}
-        }
+        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_PLAIN}
         found = {"schema": _SCHEMA, **found}
         found["replicates"] = None if self.replicates is None else self.replicates.tolist()
         found["points"] = None if self.points is None else _points_to_json(self.points)
         return dict(_finite(found))
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "LawFit":
+    def from_json(cls, found: Mapping[str, Any], *, law: Law | None = None) -> "LawFit":
         """Read what `to_json` gave.
+
+        Parameters
+        ----------
+        found
+            What `to_json` gave, or `quantascope fit --json` printed.
+        law
+            The law, where it is none of the table.
 
         Raises
         ------
@@ -202,7 +221,7 @@ class LawFit:
                 f"not a fit: schema {str(seen)[:40]!r}; allowed is {_SCHEMA} "
                 "(from `quantascope fit --json`)"
             )
-        known = {f.name for f in fields(cls)}
+        known = {f.name for f in fields(cls)} - {"own_law"}
         missing = sorted(known - set(found))
         if missing:
             raise DataError(
@@ -220,7 +239,7 @@ class LawFit:
             None if found["replicates"] is None else np.array(found["replicates"], dtype=np.float64)
         )
         values["points"] = None if found["points"] is None else _points_from_json(found["points"])
-        return cls(**values)
+        return cls(**values, own_law=law)
 
     def _setting(self) -> tuple[Frame, Points, Objective]:
         if self.points is None:
@@ -229,7 +248,7 @@ class LawFit:
             )
         objective = Objective(self.objective_name, self.delta, self.above)  # type: ignore[arg-type]
         frame = choose_frame(
-            find_law(self.law), self.points, fixed=self.fixed, tied=self.tied, own_units=True
+            self.row, self.points, fixed=self.fixed, tied=self.tied, own_units=True
         )
         return frame, self.points, objective
 
