@@ -18,7 +18,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")  # a run shows its own progress, not 
 
 import typer  # noqa: E402  (after the thread settings)
 
-from quantascope.cli import fit, inspect, reproduce, run, shapes, suite, tails, theory  # noqa: E402
+from quantascope.cli import allocate, fit, inspect, reproduce, run, shapes, suite, tails, theory  # noqa: E402
 from quantascope.core.errors import QuantascopeError  # noqa: E402
 
 __all__ = ["app", "main"]
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 run.register(app)
 fit.register(app)
+allocate.register(app)
 inspect.register(app)
 suite.register(app)
 reproduce.register(app)

@@ -20,6 +20,8 @@ __all__ = ["Overtrained", "Plan", "optimum", "overtrain", "plan"]
 
 FLOP_PER_PARAM_TOKEN: Final = 6.0
 _N_GRID: Final = 2049
+_TOKENS: Final = np.linspace(-3.0, 15.0, 721)
+"""Grid of log tokens over those of the budget; a step of .025 interpolates the factor to 1e-5."""
 _BLOCK: Final = 250
 
 
@@ -61,6 +63,9 @@ class Overtrained:
     flop_factor: float
     """Budget that this size needs for the optimum's loss, over the optimum's budget; infinite
     where no amount of data suffices."""
+    intervals: dict[str, tuple[float, float]]
+    """Of loss, excess and factor, where the fit has bootstrap replicates; else empty. Each
+    replicate compares this very size with its own optimum, so the excess is never below 0."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain objects."""
@@ -116,7 +121,9 @@ def plan(
     return found
 
 
-def optimum(law: Law, theta: Floats, *, product: float) -> tuple[Floats, np.ndarray[Any, np.dtype[np.bool_]]]:
+def optimum(
+    law: Law, theta: Floats, *, product: float
+) -> tuple[Floats, np.ndarray[Any, np.dtype[np.bool_]]]:
     """Parameters [boot] at which a law of N and D is lowest with ``N D = product``.
 
     Returns
@@ -131,7 +138,9 @@ def optimum(law: Law, theta: Floats, *, product: float) -> tuple[Floats, np.ndar
     x = np.stack([log_N, np.log(product) - log_N])
     blocks = [theta[i : i + _BLOCK] for i in range(0, len(theta), _BLOCK)]
     lowest = [_lowest(law.form(block, x)[0], log_N) for block in blocks]
-    return np.exp(np.concatenate([at for at, _ in lowest])), np.concatenate([ok for _, ok in lowest])
+    return np.exp(np.concatenate([at for at, _ in lowest])), np.concatenate(
+        [ok for _, ok in lowest]
+    )
 
 
 def overtrain(
@@ -175,9 +184,34 @@ def overtrain(
                 loss=loss,
                 loss_excess=loss - target,
                 flop_factor=size * needed / product,
+                intervals=_spread(law, fit, size=size, product=product),
             )
         )
     return found
+
+
+def _spread(
+    law: Law, fit: LawFit, *, size: float, product: float
+) -> dict[str, tuple[float, float]]:
+    """Percentiles of what one size costs, over the replicates of a fit."""
+    theta = _replicates(law, fit)
+    if theta is None:
+        return {}
+    best = _row(law, theta, optimum(law, theta, product=product)[0], product=product)["loss"]
+    log_tokens = np.log(product / size) + _TOKENS
+    at = np.stack([np.full_like(log_tokens, np.log(size)), log_tokens])
+    losses = np.concatenate(
+        [np.exp(law.form(theta[i : i + _BLOCK], at)[0]) for i in range(0, len(theta), _BLOCK)]
+    )
+    here = losses[:, np.argmin(np.abs(_TOKENS))]
+    factors = [  # losses fall with tokens
+        np.exp(np.interp(-target, -row, _TOKENS, right=np.inf))
+        for row, target in zip(losses, best, strict=True)
+    ]
+    found = {"loss": here, "loss_excess": here - best, "flop_factor": np.array(factors)}
+    tail = (1 - fit.confidence) / 2
+    ends = {n: np.quantile(v, [tail, 1 - tail], method="nearest") for n, v in found.items()}
+    return {name: (float(lo), float(hi)) for name, (lo, hi) in ends.items()}
 
 
 def _closed_form(theta: Floats, product: float) -> Floats:

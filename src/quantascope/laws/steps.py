@@ -72,7 +72,7 @@ class StepPlan:
     intervals: dict[str, tuple[float, float]]
     """Of each number above but the budget, where a fit has bootstrap replicates; else empty."""
     extrapolated: bool
-    """Whether size, steps or loss lie outside what was fitted; False where that is not known."""
+    """Whether size or S_min lie outside what was fitted; False where that is not known."""
     warnings: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def plan_steps(
                 flop=float(budget),
                 **plan,
                 intervals={n: percentiles(v, confidence=confidence) for n, v in spread.items()},
-                extrapolated=_outside(fit, plan),
+                extrapolated=_outside(fit, plan, batch_ratio),
                 warnings=said,
             )
         )
@@ -232,7 +232,7 @@ def plan_steps(
 
 
 def _optimum(params: Mapping[str, Any], flop: float, ratio: float) -> dict[str, Floats]:
-    """Closed form of appendix B.2; parameters are numbers or have the axis ``boot``."""
+    """Solve as appendix B.2 does; parameters are numbers or have the axis ``boot``."""
     Nc, Sc, aN, aS, B_star, aB = (
         np.asarray(params[n], dtype=np.float64) for n in ("Nc", "Sc", "aN", "aS", "B_star", "aB")
     )
@@ -277,8 +277,8 @@ def _paired(parts: list[dict[str, Floats]]) -> dict[str, Floats]:
     return {n: column[: min(lengths)] for part in parts for n, column in part.items()}
 
 
-def _outside(fit: LawFit | Mapping[str, float], plan: dict[str, float]) -> bool:
+def _outside(fit: LawFit | Mapping[str, float], plan: dict[str, float], batch_ratio: float) -> bool:
     if not isinstance(fit, LawFit):
         return False
-    pairs = (("N", plan["n_params"]), ("S", plan["n_steps"]))
+    pairs = (("N", plan["n_params"]), ("S", plan["n_steps"] / (1.0 + 1.0 / batch_ratio)))
     return any(not fit.ranges[n][0] <= value <= fit.ranges[n][1] for n, value in pairs)
