@@ -48,6 +48,7 @@ def test_draws_follow_the_exact_distribution():
     share = np.append(np.arange(1, 21) ** -a, zeta(a, 21)) / zeta(a, 1)
     seen = np.append([(x == k).sum() for k in range(1, 21)], (x > 20).sum())
     assert ((seen - n * share) ** 2 / (n * share)).sum() < 69
+    assert set(draw(a, 50, xmin=1)) <= set(range(1, 10**6))
     far = np.arange(3000.0, 9000.0, 500)  # across the end of the table
     expected = np.exp(log_survival(far, 1.3, 1.0, discrete=True))
     found = np.array([(draw(1.3, n) >= k).mean() for k in far])

@@ -168,7 +168,7 @@ def _text(found: "ShapeTable", names: list[str]) -> str:
         lines.append(f"... and {len(names) - _MAX_LISTED:,} more; --json has all")
     counts = ", ".join(f"{n:,} {shape}" for shape, n in Counter(found.shape.tolist()).most_common())
     lines += [
-        f"{len(names):,} curves: {counts}",
+        f"{len(names):,} curve{'s' if len(names) > 1 else ''}: {counts}",
         f"p-values corrected for the number of curves ({found.correction}), level {found.level:g};"
         f" {found.method}",
     ]
@@ -191,9 +191,9 @@ def _draw(table: _Table, found: "ShapeTable", metric: str, label: str, ax: Any) 
         table.x,
         y,
         stderr=stderr,
-        names=[f"{ascii(n)[1:41]}: {s}" for n, s in zip(table.names, found.shape, strict=True)][
-            :MAX_CURVES
-        ],
+        names=[
+            f"{ascii(n)[1:-1][:40]}: {s}" for n, s in zip(table.names, found.shape, strict=True)
+        ][:MAX_CURVES],
         turns=turns,
         log_y=metric == "loss",
         y_label=ascii(label)[1:-1][:40],

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _IMPLAUSIBLE: Final = 0.1  # arXiv 0706.1062, section 4.1
+_FEWEST_SAMPLES: Final = 20
 _MAX_DRAWN: Final = 300
 
 
@@ -59,6 +60,8 @@ def tails(
     from quantascope.cli.output import check_figure, finite, save_figure
 
     check_figure(plot)
+    if bootstrap and bootstrap < _FEWEST_SAMPLES:
+        raise ValueError(f"--bootstrap: {bootstrap}; allowed are 0 and from {_FEWEST_SAMPLES} on")
     cutoff = _cutoff(xmin)
     values, number = _read(file, column, counts)
     options: dict[str, Any] = {"xmin": cutoff, "discrete": discrete, "counts": number}

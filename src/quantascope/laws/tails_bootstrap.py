@@ -91,8 +91,8 @@ def bootstrap_tail(
         fit,
         lo=min(float(lo), fit.lo),
         hi=max(float(hi), fit.hi),
-        xmin_lo=float(xmin_lo),
-        xmin_hi=float(xmin_hi),
+        xmin_lo=min(float(xmin_lo), fit.xmin),  # resampling favours other cut-offs than the data
+        xmin_hi=max(float(xmin_hi), fit.xmin),
         method=f"{n_boot} bootstrap samples, {chosen}, with the profile interval",
     )
 

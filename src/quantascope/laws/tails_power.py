@@ -131,7 +131,7 @@ def log_survival(x: Floats, a: float, q: float, *, discrete: bool) -> Floats:
     """Give ``log P(X >= x)`` for x at or above the cut-off `q`."""
     if not discrete:
         return np.asarray((1 - a) * np.log(x / q))
-    return np.asarray(_log_zeta(a, x) - _log_zeta(a, np.asarray(q)))
+    return np.asarray(_log_zeta(a, x) - _log_zeta(a, np.asarray(q, dtype=np.float64)))
 
 
 def draw_power_law(
@@ -158,10 +158,19 @@ def draw_power_law(
         Draws. Discrete ones invert the exact survival function up to q + 4096 and its continuous
         form ``((x - 1/2) / (q - 1/2))^(1-a)``, anchored there, beyond: relative error below 1e-8.
 
+    Raises
+    ------
+    ValueError
+        If `a` or `q` is out of its range.
+
     References
     ----------
     arXiv 0706.1062, appendix D.
     """
+    if not (a > 1 and np.isfinite(a)):
+        raise ValueError(f"a: {a:g} found; allowed are finite numbers > 1")
+    if not (q >= 1 if discrete else q > 0):
+        raise ValueError(f"q: {q:g} found; allowed are numbers > 0, and >= 1 for whole values")
     tail = 1 - rng.random(n)  # in (0, 1]
     if not discrete:
         return np.asarray(q * tail ** (-1 / (a - 1)))
