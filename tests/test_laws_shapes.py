@@ -55,7 +55,7 @@ def test_on_pure_noise_changes_and_bends_are_claimed_at_the_level(n_points, know
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("n_points", [6, 10, 20])
+@pytest.mark.parametrize("n_points", [6, 20])
 @pytest.mark.parametrize("name", ["power", "floor", "logistic"])
 def test_smooth_monotone_curves_neither_turn_nor_break_beyond_the_level(name, n_points, known):
     """At most 5 % and 3 sigma: the tests are bounds over every monotone truth."""
@@ -77,15 +77,15 @@ def test_one_turn_is_not_two(name):
 
 @pytest.mark.parametrize("correction", ["bh", "holm"])
 def test_among_flat_curves_a_shape_is_named_as_rarely_as_promised(correction):
-    """All curves flat: both corrections bound the chance of any claim; 15 tables of 50."""
+    """All curves flat: both corrections bound the chance of any claim; 8 tables of 50."""
     wrong = sum(
         (
             classify("flat", 10, noise=0.1, known=True, n=50, seed=s, correction=correction).shape
             != "flat"
         ).any()
-        for s in range(15)
+        for s in range(8)
     )
-    assert wrong <= binom.ppf(1 - 1e-4, 15, 0.05)
+    assert wrong <= binom.ppf(1 - 1e-4, 8, 0.05)
 
 
 POWER = [  # (planted, named, points, noise of log y, standard errors given, share found)
@@ -184,6 +184,7 @@ def test_missing_points_and_short_curves_are_handled():
 
 
 def test_curves_without_noise_are_read_as_they_are():
+    assert classify_shapes(X[6], np.ones((1, 3, 6))).shape.tolist() == ["flat"]
     u = np.linspace(0, 1, 10)
     y = np.stack([np.full(10, 2.0), np.exp(-u), np.exp(4 * (u - 0.5) ** 2)])
     assert classify_shapes(X[10], y).shape[:2].tolist() == ["flat", "monotone"]

@@ -125,5 +125,6 @@ def _average(values: Floats) -> tuple[Floats, Floats | None, float]:
         return mean, None, 0.0  # some curve has single points alone: all tell their own noise
     scale = np.sqrt(squares / dof)
     noise = scale[:, None] / np.sqrt(np.maximum(count, 1))
-    noise = np.maximum(noise, 1e-9 * np.nanmax(np.abs(mean), axis=1, initial=0.0)[:, None])
+    size = np.nanmax(np.abs(mean), axis=1, initial=1e-3)[:, None]
+    noise = np.maximum(noise, 1e-9 * size)  # equal replicates are not without error
     return mean, noise, float(dof.min())

@@ -5,6 +5,7 @@ draws from the fit for the test (Clauset, Shalizi and Newman, arXiv 0706.1062, s
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +18,8 @@ from quantascope.laws.tails_power import draw_power_law
 from quantascope.laws.tails_sample import Sample, read_sample
 
 __all__ = ["GoodnessOfFit", "bootstrap_tail", "goodness_of_fit"]
+
+_MAX_DRAWN: Final = 20_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +129,7 @@ def goodness_of_fit(
     Raises
     ------
     ValueError
-        As `bootstrap_tail`.
+        As `bootstrap_tail`, and for more than 20,000,000 values.
 
     References
     ----------
@@ -138,6 +141,10 @@ def goodness_of_fit(
     if not fit.identified:
         nan = float("nan")
         return GoodnessOfFit(p=nan, lo=nan, hi=nan, ks=nan, n_boot=0)
+    if sample.n > _MAX_DRAWN:
+        raise ValueError(
+            f"values: {sample.n:,} counted; the test draws as many, allowed are {_MAX_DRAWN:,}"
+        )
     rng = stream(seed, "tails", "goodness")
     worse = 0
     for _ in range(n_boot):

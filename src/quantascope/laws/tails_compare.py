@@ -100,7 +100,9 @@ def _compare(tail: Sample, power: Floats, other: TailModel) -> TailComparison:
         ratio = min(ratio, 0.0)  # the search stops a hair short of the edge, where ratio is 0
         p = float(chi2.sf(-2 * ratio, 1)) / 2 if ratio < 0 else 1.0
     else:
-        spread = np.sqrt(np.average((terms - ratio / tail.n) ** 2, weights=tail.counts))
+        off = terms - ratio / tail.n
+        unit = max(float(np.abs(off).max()), np.finfo(float).tiny)  # squares might overflow
+        spread = unit * np.sqrt(np.average((off / unit) ** 2, weights=tail.counts))
         p = float(2 * norm.sf(abs(ratio) / (np.sqrt(tail.n) * spread))) if spread > 0 else 1.0
     verdict = "undecided"
     if p < _LEVEL and other.converged:
