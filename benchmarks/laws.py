@@ -126,7 +126,7 @@ def _point_fit(data: dict[str, np.ndarray], baseline: _Baseline) -> None:
             optimize.minimize(
                 baseline.value,
                 np.array(grid[index]),
-                args=(every, False),
+                args=(every, True),
                 jac=True,
                 method="L-BFGS-B",
             )

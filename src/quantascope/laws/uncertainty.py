@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import numpy as np
 from scipy import stats
 
-from quantascope.core.progress import Advance
+from quantascope.core.progress import Advance, ignore_progress
 from quantascope.laws.data import Points
 from quantascope.laws.frame import Frame
 from quantascope.laws.identify import reasons_not_identified
@@ -22,7 +22,7 @@ from quantascope.laws.resample import (
 )
 from quantascope.laws.spread import profile_interval, residuals_of, sandwich
 
-__all__ = ["Bootstrap", "Setting", "Spread", "measure_spread"]
+__all__ = ["Bootstrap", "Setting", "Spread", "measure_spread", "resampled"]
 
 _NEAR = 1e-6
 
@@ -124,7 +124,7 @@ def measure_spread(setting: Setting, bootstrap: Bootstrap | None, *, advance: Ad
         open_ends=open_ends,
     )
     if bootstrap is not None:
-        return _resampled(setting, bootstrap, not_identified=not_identified, advance=advance)
+        return resampled(setting, bootstrap, not_identified=not_identified, advance=advance)
     return Spread(
         se=_standard_errors(setting, covariance),
         intervals=intervals,
@@ -180,9 +180,14 @@ def _profiles(
     return intervals, open_ends
 
 
-def _resampled(
-    setting: Setting, bootstrap: Bootstrap, *, not_identified: dict[str, str], advance: Advance
+def resampled(
+    setting: Setting,
+    bootstrap: Bootstrap,
+    *,
+    not_identified: dict[str, str],
+    advance: Advance = ignore_progress,
 ) -> Spread:
+    """Measure intervals by bootstrap, adding parameters whose replicates pile up at a bound."""
     found = replicate(
         setting.frame,
         setting.points,
