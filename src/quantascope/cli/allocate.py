@@ -57,6 +57,8 @@ def allocate(
     from quantascope.cli.output import check_figure, finite, write_json
 
     check_figure(plot)
+    if out and not out.parent.is_dir():
+        raise ValueError(f"--out: folder {out.parent} does not exist; make it first")
     law_fit = read_fit(fit)
     if law_fit.law == _STEPS:
         _refuse_with_steps(plot=plot, data=data, shrink=shrink)
@@ -100,11 +102,16 @@ def read_fit(path: Path) -> "LawFit":
         raise DataError(f"{path}: not JSON; {hint}") from None
     try:
         found = LawFit.from_json(content)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise DataError(f"{path}: a damaged fit; {hint}") from None
+    try:
         law = LAWS[found.law]
         law.encode(found.params)
         shape = None if found.replicates is None else found.replicates.shape[1:]
         whole = shape in {None, (len(law.names),)} and set(found.ranges) == set(law.inputs)
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         whole = False
     if not whole:
         raise DataError(f"{path}: a damaged fit, or one of an unknown law; {hint}")

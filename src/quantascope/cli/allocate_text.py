@@ -44,7 +44,8 @@ def _table(plans: list[Any], names: tuple[str, ...], confidence: float) -> str:
 def _overtrained(rows: list[Any]) -> str:
     from quantascope.cli.output import aligned
 
-    table = [("FLOP", "share", "n_params", "n_tokens", "loss", "excess", "x compute", "")]
+    head = ("FLOP", "share", "n_params", "n_tokens", "loss", "excess", "x compute", "")
+    table: list[tuple[str, ...]] = [head]
     for row in rows:
         numbers = (row.n_params, row.n_tokens, row.loss, row.loss_excess, row.flop_factor)
         cells = (f"{number:.4g}" for number in numbers)
@@ -64,7 +65,7 @@ def _consistency(found: "Consistency") -> str:
     for one in found.frontiers:
         lo, hi = one.interval
         spread = "-" if not one.identified else f"[{lo:.3f}, {hi:.3f}]"
-        reach = f"{one.flop_range[0]:.2g} to {one.flop_range[1]:.2g}"
+        reach = f"{one.flop_range[0]:.2g} to {one.flop_range[1]:.2g}" if one.identified else "-"
         a = f"{one.exponent:.3f}" if one.identified else "-"
         rows.append((one.approach, a, spread, reach, one.reason))
     rows.append(

@@ -9,7 +9,6 @@ from quantascope.laws.allocate import Plan
 from quantascope.laws.fit import NOT_STATED, fit
 from quantascope.laws.law import Floats
 from quantascope.laws.result import LawFit
-from quantascope.laws.table import find_law
 from quantascope.laws.uncertainty import Bootstrap
 
 __all__ = ["plan_warnings", "with_replicates"]
@@ -47,7 +46,7 @@ def with_replicates(
             f"fit of {found.law}: neither replicates nor points are kept, so a plan has no "
             "interval; make it again with `quantascope fit --bootstrap 1000 --json`"
         )
-    points, law = found.points, find_law(found.law)
+    points, law = found.points, found.row
     columns: dict[str, Floats] = dict(zip(law.inputs, points.inputs, strict=True))
     stated = {name: words or NOT_STATED for name, words in found.meaning.items()}
     return fit(

@@ -14,7 +14,6 @@ import numpy as np
 
 from quantascope.laws.law import Floats, Law
 from quantascope.laws.result import LawFit
-from quantascope.laws.table import find_law
 
 __all__ = ["Overtrained", "Plan", "optimum", "overtrain", "plan"]
 
@@ -292,7 +291,7 @@ def _largest_product(fit: LawFit) -> float:
 
 
 def _law_of_size_and_data(fit: LawFit) -> Law:
-    law = find_law(fit.law)
+    law = fit.row
     if law.inputs != ("N", "D"):
         raise ValueError(
             f"fit: law {fit.law} has the inputs {', '.join(law.inputs)}; an allocation needs a law "

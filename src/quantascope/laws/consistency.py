@@ -17,7 +17,6 @@ from quantascope.laws.allocate import optimum
 from quantascope.laws.frontier import FLOP_PER_PARAM_TOKEN, Frontier, no_frontier, percentiles
 from quantascope.laws.law import Floats, Law
 from quantascope.laws.result import LawFit
-from quantascope.laws.table import find_law
 
 __all__ = [
     "KAPLAN_EXPONENT",
@@ -130,7 +129,7 @@ def parametric_frontier(fit: LawFit, *, flop: float | None = None) -> Frontier:
     ValueError
         If the law has other inputs.
     """
-    law = find_law(fit.law)
+    law = fit.row
     if law.inputs != ("N", "D"):
         raise ValueError(f"fit: law {fit.law} has the inputs {', '.join(law.inputs)}, not N, D")
     lowest, highest = _budgets(fit)

@@ -41,6 +41,8 @@ class Slice:
     """``loss = c0 + c1 u + c2 u^2``, u = log N less the mean of log N in the slice."""
     centre: float
     """That mean."""
+    runs: tuple[tuple[float, float], ...]
+    """Size and loss of each run, the loss moved to the slice's budget along the shared slope."""
     usable: bool
     reason: str = ""
     """Why the slice has no minimum."""
@@ -122,6 +124,8 @@ class Parabolas:
             c1, c2, bend_se=float(np.sqrt(covariance[2, 2])), u=np.log(sizes) - self.centres[name]
         )
         at = -c1 / (2 * c2) if not reason else float("nan")
+        drift = self.solve(self.response[None])[0, -1]
+        moved = self.response[mine] - drift * (self.log_flop[mine] - self.budgets[name])
         slope = np.array([0.0, -1.0, c1 / c2]) / (2 * c2) if not reason else np.full(3, np.nan)
         return Slice(
             flop=float(np.exp(self.budgets[name])),
@@ -133,6 +137,7 @@ class Parabolas:
             loss=c0 + c1 * at + c2 * at * at,
             coefficients=(c0, c1, c2),
             centre=float(self.centres[name]),
+            runs=tuple(zip(sizes.tolist(), moved.tolist(), strict=True)),
             usable=not reason,
             reason=reason,
         )

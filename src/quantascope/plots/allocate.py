@@ -4,19 +4,20 @@ Points are measured, with their errors; lines are fits, solid over the budgets t
 found on and dashed beyond.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from quantascope.laws.envelope import Envelope
 from quantascope.laws.frontier import Frontier
 from quantascope.laws.isoflop import IsoFlop
 from quantascope.laws.parabolas import Slice
 
-__all__ = ["plot_allocation", "plot_frontiers", "plot_isoflop"]
+__all__ = ["plot_allocation", "plot_frontiers", "plot_isoflop", "plot_refit"]
 
 _MAP: Final = "viridis"
 _Z95: Final = 1.96
@@ -63,29 +64,29 @@ def plot_allocation(
     if envelope is not None:
         whole_steps = [step for step in envelope.steps if step.whole]
         x, y = [s.flop_middle for s in whole_steps], [s.n_params for s in whole_steps]
-        ax.plot(x, y, "^", color="C2", markersize=4, label="sizes on the envelope")
+        ax.plot(x, y, "^", color="0.2", markersize=4, label="sizes on the envelope")
     ax.legend(fontsize="small")
     return ax
 
 
 def plot_isoflop(profiles: IsoFlop, *, size: str, ax: Axes) -> Axes:
-    """Draw the parabola of each slice with its vertex; dotted where it has no minimum."""
-    budgets = np.log([one.flop for one in profiles.slices])
-    colours = mpl.colormaps[_MAP](0.9 * (budgets - budgets.min()) / max(np.ptp(budgets), 1e-9))
+    """Draw runs, parabola and vertex of each slice; dotted where it has no minimum."""
+    logs = np.log([one.flop for one in profiles.slices])
+    colours = mpl.colormaps[_MAP](0.9 * (logs - logs.min()) / max(np.ptp(logs), 1e-9))
     for one, colour in zip(profiles.slices, colours, strict=True):
         n_params = np.geomspace(*one.n_params_range, 60)
         u = np.log(n_params) - one.centre
         c0, c1, c2 = one.coefficients
         style = "-" if one.usable else ":"
-        label = f"{one.flop:.2g} FLOP"
-        ax.plot(n_params, c0 + c1 * u + c2 * u * u, style, color=colour, linewidth=1, label=label)
+        ax.plot(*np.transpose(one.runs), ".", color=colour, markersize=2.5)
+        ax.plot(n_params, c0 + c1 * u + c2 * u * u, style, color=colour, linewidth=1)
         if one.usable:
-            ax.plot([one.n_opt], [one.loss], "o", color=colour, markersize=4)
+            ax.plot([one.n_opt], [one.loss], "o", color=colour, markersize=5)
     ax.set_xscale("log")
     ax.set_xlabel(f"size [{size}]")
     ax.set_ylabel("loss [nat]")
-    if len(profiles.slices) <= 12:
-        ax.legend(fontsize="x-small")
+    budgets = [one.flop for one in profiles.slices]
+    ax.set_title(f"{min(budgets):.2g} (top) to {max(budgets):.2g} FLOP", fontsize="medium")
     return ax
 
 
@@ -104,12 +105,46 @@ def plot_frontiers(
             label = text if style == "-" else None
             ax.plot(budget, one.n_opt(budget), style, color=f"C{i}", linewidth=1.2, label=label)
             ax.fill_between(budget, *one.band(budget), color=f"C{i}", alpha=0.15, linewidth=0)
-    for budget in flop:
-        ax.axvline(budget, color="0.6", linewidth=0.6)
+    for asked in flop:
+        ax.axvline(asked, color="0.6", linewidth=0.6)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("training compute [FLOP]")
     ax.set_ylabel(f"optimal size [{size}]")
+    return ax
+
+
+def plot_refit(
+    table: Mapping[str, NDArray[Any]],
+    ax: Axes,
+    *,
+    best: Mapping[str, float],
+    published: Sequence[Mapping[str, float]],
+) -> Axes:
+    """Draw bootstrap replicates of two exponents, the fit, and vectors published before.
+
+    Parameters
+    ----------
+    table
+        Columns ``alpha`` and ``beta``, one row a replicate.
+    ax
+        Where to draw.
+    best
+        The fit.
+    published
+        Parameters published for the same data.
+    """
+    few = slice(None, 1000)  # more dots than this add bytes and no shape
+    ax.plot(table["alpha"][few], table["beta"][few], ".", color="0.7", markersize=2, zorder=0)
+    ax.plot(best["alpha"], best["beta"], "o", color="C0", label="minimum, and replicates")
+    for one, marker in zip(published, "sD^v", strict=False):
+        label = f"published: {one['alpha']:.4g}, {one['beta']:.4g}"
+        ax.plot(one["alpha"], one["beta"], marker, color="C1", label=label)
+    ends = np.array([*ax.get_xlim(), *ax.get_ylim()])
+    ax.axline((ends.min(), ends.min()), slope=1, color="0.5", linewidth=0.6, zorder=0)
+    ax.set_xlabel("exponent alpha of N")
+    ax.set_ylabel("exponent beta of D")
+    ax.legend(fontsize="small")
     return ax
 
 
@@ -131,7 +166,7 @@ def _vertices(slices: Sequence[Slice], ax: Axes) -> None:
         n_opt,
         yerr=[n_opt - n_opt / spread, n_opt * spread - n_opt],
         fmt="o",
-        color="C1",
+        color="0.2",
         markersize=3,
         linewidth=0.8,
         label="vertices of parabolas",

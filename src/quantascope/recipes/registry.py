@@ -66,6 +66,12 @@ RECIPES: Final[dict[str, Recipe]] = {
         source="arXiv:2303.13506, figure A12",
         cpu_s=(0.1, 0.1),
     ),
+    "chinchilla-refit": Recipe(
+        module="chinchilla_refit",
+        shows="Chinchilla's law at its minimum, its intervals, and the early stops that missed it",
+        source="arXiv:2404.10102, table 1",
+        cpu_s=(0.4, 0.8),
+    ),
 }
 
 
