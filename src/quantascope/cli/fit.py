@@ -79,20 +79,28 @@ def fit(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fit a scaling law to a table of runs; no starting point is needed."""
-    from quantascope.cli.output import check_figure, write_json
+    from quantascope.cli.output import check_figure, check_out, write_json
 
     if holdout not in {"ordered", "none"}:
         raise ValueError(f"--holdout: {holdout!r}; allowed are ordered and none")
+    if law == _ALL:
+        _refuse_with_all(plot=plot, fix=fix, tie=tie, meaning=meaning, bootstrap=bootstrap)
+    if not bootstrap and (resample or interval != "auto"):
+        raise ValueError("--resample, --interval: only with --bootstrap N; give it, N 100 or more")
     check_figure(plot)
+    check_out(out)
     inputs = pairs("--x", x, bare_name="x")
+    if y in inputs.values():
+        raise ValueError(f"--y: column {y!r} is an input too; name the column of the response")
     columns = _read(file, inputs, y=y, group=group, weight=weight)
+    _check_signs(file, columns, inputs, y=y, zeros=objective == "lsq")
     options: dict[str, Any] = {"response": y, "objective": objective, "delta": delta}
     if law == _ALL:
         found: Any = _compare(inputs, columns, y=y, seed=seed, options=options)
-        _refuse_with_all(plot=plot, fix=fix, tie=tie, bootstrap=bootstrap)
     else:
         options |= {"above": above, "confidence": confidence}
-        options |= {"fixed": _numbers("--fix", fix), "tied": pairs("--tie", tie)}
+        options |= {"fixed": _numbers("--fix", fix), "tied": _ties(tie)}
+        _require_enough(file, law, columns[y].size, held=[*options["fixed"], *options["tied"]])
         found = _fit_one(
             law,
             inputs,
@@ -143,15 +151,55 @@ def _numbers(option: str, given: list[str] | None) -> dict[str, float]:
     return found
 
 
+def _ties(given: list[str] | None) -> dict[str, str]:
+    found = pairs("--tie", given)
+    for name, other in found.items():
+        if name == other:
+            raise ValueError(f"--tie: {name}={other}; allowed are two different parameters")
+    return found
+
+
 def _read(
     file: Path, inputs: Mapping[str, str], *, y: str, group: str | None, weight: str | None
 ) -> "Columns":
     from quantascope.cli.tables import read_columns
+    from quantascope.laws.data import MAX_POINTS
 
     columns = {**inputs, y: y}
     columns |= {_GROUP: group} if group else {}
     columns |= {_WEIGHT: weight} if weight else {}
-    return read_columns(file, columns, text=(_GROUP,) if group else ())
+    text = (_GROUP,) if group else ()
+    return read_columns(file, columns, text=text, max_rows=MAX_POINTS)
+
+
+def _check_signs(
+    file: Path, columns: "Columns", inputs: Mapping[str, str], *, y: str, zeros: bool
+) -> None:
+    """Refuse rows that no law admits, by the name and row they have in the file."""
+    from quantascope.core.errors import DataError
+
+    names = {**inputs, y: y} | ({_WEIGHT: _WEIGHT} if _WEIGHT in columns else {})
+    for name, column in names.items():
+        least = ">= 0" if name == _WEIGHT or (name == y and zeros) else "> 0"
+        bad = columns[name] < 0 if least == ">= 0" else columns[name] <= 0
+        if bad.any():
+            row = int(bad.argmax())
+            raise DataError(
+                f"{file}: row {row + 1} of column {column!r} is {columns[name][row]:g}; allowed "
+                f"are numbers {least}: correct or leave out the row"
+            )
+
+
+def _require_enough(file: Path, name: str, n_points: int, *, held: list[str]) -> None:
+    from quantascope.core.errors import DataError
+    from quantascope.laws import find_law
+
+    n_free = len(set(find_law(name).names) - set(held))
+    if n_points <= n_free:
+        raise DataError(
+            f"{file}: {n_points} points for the {n_free} free parameters of law {name}; needed "
+            f"are at least {n_free + 1}, more for intervals: add runs, or hold some with --fix"
+        )
 
 
 def _fit_one(
@@ -173,7 +221,10 @@ def _fit_one(
     law = find_law(name)
     columns = _rename(law, inputs, columns)
     options |= {"group": columns.pop(_GROUP, None), "weights": columns.pop(_WEIGHT, None)}
-    options["meaning"] = dict.fromkeys(law.units_needed, NOT_STATED) | meaning
+    unsaid = {name: inputs.get(name, "") for name in law.inputs}
+    if law.inputs == ("x",):  # the column's name says what x is
+        unsaid = {"x": next(iter(inputs.values()))}
+    options["meaning"] = unsaid | dict.fromkeys(law.units_needed, NOT_STATED) | meaning
     if bootstrap is None:
         found = fit_law(law, columns, **options, advance=ignore_progress)
     else:
@@ -182,8 +233,7 @@ def _fit_one(
     if not score or found.points is None:
         return found
     goal = Objective(found.objective_name, found.delta, found.above)  # type: ignore[arg-type]
-    free = {k: v for k, v in found.fixed.items() if k in options["fixed"]}
-    beyond = extrapolate(law, found.points, goal, fixed=free, tied=found.tied)
+    beyond = extrapolate(law, found.points, goal, fixed=found.fixed, tied=found.tied)
     if beyond is None:
         warning = "too few points to hold some out: how well this law extrapolates is not known"
         return replace(found, warnings=(*found.warnings, warning))
@@ -215,6 +265,7 @@ def _bootstrap(n: int, kind: str | None, interval: str, *, seed: int, grouped: b
 def _compare(
     inputs: Mapping[str, str], columns: "Columns", *, y: str, seed: int, options: dict[str, Any]
 ) -> "Leaderboard":
+    from quantascope.core.errors import DataError
     from quantascope.core.progress import track
     from quantascope.laws.select import candidates, compare_laws
 
@@ -223,16 +274,26 @@ def _compare(
         raise ValueError(f"--x: no law has the inputs {', '.join(inputs)}; see `quantascope laws`")
     options |= {"group": columns.pop(_GROUP, None), "weights": columns.pop(_WEIGHT, None)}
     with track("laws", len(rivals), unit="law") as advance:
-        return compare_laws(rivals, columns, **options, seed=seed, advance=advance)
+        board = compare_laws(rivals, columns, **options, seed=seed, advance=advance)
+    if not board.rows:
+        why = "; ".join(f"{law}: {reason}" for law, reason in board.left_out.items())
+        raise DataError(f"too few points for every law with these inputs ({why}); add runs")
+    return board
 
 
 def _refuse_with_all(
-    *, plot: Path | None, fix: list[str] | None, tie: list[str] | None, bootstrap: int
+    *,
+    plot: Path | None,
+    fix: list[str] | None,
+    tie: list[str] | None,
+    meaning: list[str] | None,
+    bootstrap: int,
 ) -> None:
     for option, value in (
         ("--plot", plot),
         ("--fix", fix),
         ("--tie", tie),
+        ("--meaning", meaning),
         ("--bootstrap", bootstrap),
     ):
         if value:
@@ -240,61 +301,16 @@ def _refuse_with_all(
 
 
 def _show(found: Any, *, as_json: bool) -> None:  # noqa: ANN401  (fit or leaderboard)
+    from quantascope.cli.fit_text import board_text, fit_text
     from quantascope.cli.output import finite
     from quantascope.laws.result import LawFit
 
     if as_json:
         print(json.dumps(finite(found.to_json()), allow_nan=False))
     elif isinstance(found, LawFit):
-        print(_fit_text(found))
+        print(fit_text(found))
     else:
-        print(_board_text(found))
-
-
-def _fit_text(found: "LawFit") -> str:
-    from quantascope.cli.output import aligned
-
-    rows = [("param", "value", f"{found.confidence:.0%} interval", "s.e.", "")]
-    for name, value in found.params.items():
-        lo, hi = found.intervals[name]
-        note = "fixed" if name in found.fixed else found.not_identified.get(name, "")
-        note = f"= {found.tied[name]}" if name in found.tied else note
-        rows.append((name, f"{value:.6g}", f"[{lo:.5g}, {hi:.5g}]", f"{found.se[name]:.3g}", note))
-    lines = [f"{found.law}: {found.formula}", aligned(rows)]
-    goal = found.objective_name
-    goal += f", delta {found.delta:g}" if goal in {"huber", "asymmetric"} else ""
-    lines.append(f"objective {found.objective:.8g} ({goal}, sum over {found.n_points} points)")
-    lines.append(
-        f"{'converged' if found.converged else 'NOT CONVERGED'}; "
-        f"{'identified' if found.identified else 'NOT IDENTIFIED'}; "
-        f"{found.n_reached} of {found.n_starts} descents agree; scatter {found.scatter:.3g}"
-    )
-    lines.append(f"intervals: {found.interval_method}")
-    if found.extrapolation:
-        split = found.extrapolation["splits"][0]
-        lines.append(
-            f"extrapolation: RMSLE {found.extrapolation['rmsle']:.3g} "
-            f"(plain power law {found.extrapolation['rmsle_power']:.3g}); "
-            f"upper {split['share_held']:.0%} held out: {split['rmsle']:.3g}, "
-            f"{split['reach']:.3g} times beyond"
-        )
-    return "\n".join(lines + [f"warning: {warning}" for warning in found.warnings])
-
-
-def _board_text(board: "Leaderboard") -> str:
-    from quantascope.cli.output import aligned
-
-    rows = [("law", "free", "extrapolation", "10-fold", "AIC", "objective", "")]
-    for row in board.rows:
-        scores = (f"{row.extrapolation_rmsle:.4f}", f"{row.cv_rmsle:.4f}", f"{row.aic:.1f}")
-        note = "" if row.converged else "not converged"
-        rows.append((row.law, str(row.n_free), *scores, f"{row.objective:.6g}", note))
-    lines = [
-        f"{board.n_points} points; errors are RMSLE, extrapolation on the upper ends held out",
-        aligned(rows),
-    ]
-    lines += [f"left out: {law} ({why})" for law, why in board.left_out.items()]
-    return "\n".join(lines)
+        print(board_text(found))
 
 
 def _draw(found: "LawFit", path: Path) -> Path:

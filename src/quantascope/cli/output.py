@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["aligned", "check_figure", "finite", "save_figure", "write_json"]
+__all__ = ["aligned", "check_figure", "check_out", "finite", "save_figure", "write_json"]
 
 _FIGURES: Final = (".svg", ".png", ".pdf")
 
@@ -53,8 +53,26 @@ def check_figure(path: Path | None) -> None:
         raise ValueError(
             f"--plot: {path.name}; allowed are names that end in {', '.join(_FIGURES)}"
         )
+    if path.is_dir():
+        raise ValueError(f"--plot: {path} is a folder; name a file")
     if not path.parent.is_dir():
         raise ValueError(f"--plot: folder {path.parent} does not exist; make it first")
+
+
+def check_out(path: Path | None) -> None:
+    """Refuse a file that cannot be written before anything is computed.
+
+    Raises
+    ------
+    ValueError
+        If the name is a folder's, or its folder is missing.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise ValueError(f"--out: {path} is a folder; name a file")
+    if not path.parent.is_dir():
+        raise ValueError(f"--out: folder {path.parent} does not exist; make it first")
 
 
 def save_figure(path: Path, draw: Callable[[Any], object]) -> Path:
@@ -64,7 +82,9 @@ def save_figure(path: Path, draw: Callable[[Any], object]) -> Path:
     with figure() as (drawn, ax):
         draw(ax)
         kind = path.suffix.lower().removeprefix(".")
-        _atomically(path, lambda new: drawn.savefig(new, format=kind))
+        # no date: equal input gives equal bytes
+        undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+        _atomically(path, lambda new: drawn.savefig(new, format=kind, metadata=undated))
     return path
 
 

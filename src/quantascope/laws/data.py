@@ -150,4 +150,7 @@ def _groups(group: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
     labels = np.asarray(group).ravel()
     if len(labels) != n:
         raise ValueError(f"group: {len(labels)} labels for {n} points")
-    return np.unique(labels.astype(str), return_inverse=True)[1].astype(np.int64)
+    found = np.unique(labels.astype(str), return_inverse=True)[1].astype(np.int64)
+    if n and found.max() == 0:
+        raise ValueError("group: one group holds all points; allowed are two or more, or no group")
+    return found
