@@ -13,7 +13,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Design", "Moves", "find_moves", "make_design", "noise_scale", "turning_interval"]
+__all__ = [
+    "Design",
+    "Moves",
+    "find_moves",
+    "make_design",
+    "noise_scale",
+    "standardise",
+    "turning_interval",
+]
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -97,7 +105,7 @@ def find_moves(design: Design, y: Floats, noise: Floats) -> Moves:
     Moves
         In units of each window's error.
     """
-    z = _standardise(design, y, noise)
+    z = standardise(design, y, noise)
     rise, fall = _best_within(design, z), _best_within(design, -z)
     fall_first, rise_first = fall[:, 0, :], rise[:, 0, :]
     fall_rise, rise_fall = _then(fall_first, rise), _then(rise_first, fall)
@@ -133,7 +141,7 @@ def turning_interval(
     first, last
         Points that bracket the turn, axis ``curve``; 0 and the last where no pair is found.
     """
-    z = _standardise(design, y, noise) * np.where(rises_first, 1, -1)[:, None]
+    z = standardise(design, y, noise) * np.where(rises_first, 1, -1)[:, None]
     n_points = len(design.t)
     first, last = design.windows
     starts = np.full((len(y), n_points), -1)  # latest start of a first move that ends by point k
@@ -154,7 +162,11 @@ def turning_interval(
     )
 
 
-def _standardise(design: Design, y: Floats, noise: Floats) -> Floats:
+def standardise(design: Design, y: Floats, noise: Floats) -> Floats:
+    """Give the slope over each window in units of its error, axes ``curve window``.
+
+    Arguments as `find_moves`.
+    """
     moves = y @ design.contrasts.T
     error = noise if noise.shape[1] == 1 else np.sqrt(noise**2 @ (design.contrasts**2).T)
     return np.asarray(np.divide(moves, error, out=np.zeros_like(moves), where=error > 0))

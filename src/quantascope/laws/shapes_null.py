@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from quantascope.core.rng import stream
 from quantascope.laws.shapes_bends import BendDesign, Bends, fit_bends, make_bend_design
 from quantascope.laws.shapes_curves import Curves
-from quantascope.laws.shapes_moves import Design, find_moves, make_design, noise_scale
+from quantascope.laws.shapes_moves import Design, make_design, noise_scale, standardise
 
 __all__ = ["Group", "Null", "chunks", "group_curves", "p_value", "simulate_null"]
 
@@ -99,13 +99,12 @@ def simulate_null(group: Group, *, seed: int) -> Null:
         noise = np.broadcast_to(group.profile * scale, flat.shape)
     rises, changes, bends = [], [], []
     for part in _chunks(_N_NULL, len(group.design.t)):
-        y, error = flat[part], None if noise is None else noise[part]
-        moves = find_moves(
-            group.design, y, noise_scale(group.design, y)[:, None] if error is None else error
-        )
-        rises.append(moves.rise)
-        changes.append(np.maximum(moves.rise, moves.fall))
-        found = _fit_bends(group, y, error)
+        y, given = flat[part], None if noise is None else noise[part]
+        error = noise_scale(group.design, y)[:, None] if given is None else given
+        slopes = standardise(group.design, y, error)
+        rises.append(slopes.max(axis=1))
+        changes.append(np.abs(slopes).max(axis=1))
+        found = _fit_bends(group, y, given)
         bends.append(np.zeros(len(y)) if found is None else found.statistic)
     return Null(
         rise=np.sort(np.concatenate(rises)),
