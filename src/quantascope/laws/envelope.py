@@ -149,18 +149,20 @@ def training_envelope(
 def _read(
     data: Mapping[str, ArrayLike], run: ArrayLike, *, response: str, n_budgets: int
 ) -> _Curves:
-    points, flop = read_runs(data, response=response, group=run)
-    assert points.groups is not None  # a run was given
-    if points.n_groups > _MAX_RUNS:
-        raise ValueError(f"run: {points.n_groups:,} runs; allowed are {_MAX_RUNS:,}")
+    points, flop = read_runs(data, response=response)
+    labels = np.asarray(run).ravel().astype(str)
+    if len(labels) != points.n:
+        raise ValueError(f"run: {len(labels)} labels for {points.n} points")
+    names, group = np.unique(labels, return_inverse=True)
+    if len(names) > _MAX_RUNS:
+        raise ValueError(f"run: {len(names):,} runs; allowed are {_MAX_RUNS:,}")
     log_flop, log_loss = np.log(flop), np.log(points.response)
     grid = np.linspace(log_flop.min(), log_flop.max(), n_budgets)
     curves, sizes = [], []
-    for name in range(points.n_groups):
-        mine = np.flatnonzero(points.groups == name)
+    for index, name in enumerate(names):
+        mine = np.flatnonzero(group == index)
         if np.ptp(np.log(points.inputs[0, mine])) > 1e-6:
-            label = np.asarray(run).ravel()[mine[0]]
-            raise ValueError(f"run: {str(label)[:40]} has two sizes N; one run has one size")
+            raise ValueError(f"run: {str(name)[:40]} has two sizes N; one run has one size")
         order = mine[np.argsort(log_flop[mine], kind="stable")]
         sizes.append(float(points.inputs[0, order[0]]))
         curves.append(np.interp(grid, log_flop[order], log_loss[order], left=np.inf, right=np.inf))

@@ -133,9 +133,7 @@ def isoflop_profiles(
     )
 
 
-def read_runs(
-    data: Mapping[str, ArrayLike], *, response: str = "loss", group: ArrayLike | None = None
-) -> tuple[Points, Floats]:
+def read_runs(data: Mapping[str, ArrayLike], *, response: str = "loss") -> tuple[Points, Floats]:
     """Check the columns N, D and response, and give the compute [FLOP], 6 N D without column C.
 
     Raises
@@ -143,7 +141,7 @@ def read_runs(
     ValueError
         If a column is missing or holds what is not positive and finite.
     """
-    points = read_points(find_law("chinchilla"), data, response=response, group=group)
+    points = read_points(find_law("chinchilla"), data, response=response)
     if "C" not in data:
         return points, FLOP_PER_PARAM_TOKEN * points.inputs.prod(axis=0)
     flop = read_points(find_law("kaplan-C"), {**data}, response=response).inputs[0]

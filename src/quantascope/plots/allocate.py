@@ -65,7 +65,7 @@ def plot_allocation(
         whole_steps = [step for step in envelope.steps if step.whole]
         x, y = [s.flop_middle for s in whole_steps], [s.n_params for s in whole_steps]
         ax.plot(x, y, "^", color="0.2", markersize=4, label="sizes on the envelope")
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="x-small", loc="lower left", bbox_to_anchor=(0.0, 1.0))  # above: no points
     return ax
 
 
@@ -141,7 +141,7 @@ def plot_refit(
         label = f"published: {one['alpha']:.4g}, {one['beta']:.4g}"
         ax.plot(one["alpha"], one["beta"], marker, color="C1", label=label)
     ends = np.array([*ax.get_xlim(), *ax.get_ylim()])
-    ax.axline((ends.min(), ends.min()), slope=1, color="0.5", linewidth=0.6, zorder=0)
+    ax.axline((ends.min(), ends.min()), slope=1, color="0.5", linewidth=0.6, label="alpha = beta")
     ax.set_xlabel("exponent alpha of N")
     ax.set_ylabel("exponent beta of D")
     ax.legend(fontsize="small")

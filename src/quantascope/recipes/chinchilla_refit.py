@@ -137,13 +137,12 @@ def _spread_checks(rows: dict[str, Floats], n: int) -> Iterator[Check]:
 def _audit_checks(audits: list[Audit]) -> Iterator[Check]:
     why = "line searches differ between versions of SciPy: 2e-3"
     for stop, expected in zip(audits[1].stops, _STOPS, strict=True):
-        name = f"{stop.method} on the {stop.total}"
-        yield _check(name, expected, stop.objective, 2e-3 * expected, why, _HERE)
+        name, near = f"{stop.method} on the {stop.total}", 2e-3 * expected
+        yield _check(name, expected, stop.objective, near, why, _HERE)
     successes = sum(stop.success for stop in audits[1].stops)
     yield _check("successes reported of these four", 4, successes, 0, "a count", _HERE)
     for audit, expected in zip(audits, (3.047, 0.2091), strict=True):
-        name = f"excess of the vector of {audit.source}"
-        yield _check(name, expected, audit.excess, 1e-3, _LAST, _HERE)
+        yield _check(f"excess, {audit.source}", expected, audit.excess, 1e-3, _LAST, _HERE)
 
 
 def _check(name: str, expected: float, obtained: float, tolerance: float, *why: str) -> Check:
