@@ -26,6 +26,7 @@ PERTURBED = {
     "metric-artefact": {"exponent": 0.2},
     "zipf-exponent": {"exponent": 1.6},
     "exponent-scatter": {"last": 12},
+    "parity-finite-tasks": {"n_tasks": 1000},
     "chinchilla-refit": {"left_out": 0},
 }
 """For each recipe, one change of its input that must move an obtained number out of tolerance."""

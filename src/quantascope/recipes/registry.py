@@ -66,6 +66,12 @@ RECIPES: Final[dict[str, Recipe]] = {
         source="arXiv:2303.13506, figure A12",
         cpu_s=(0.1, 0.1),
     ),
+    "parity-finite-tasks": Recipe(
+        module="parity_finite_tasks",
+        shows="500 tasks, not infinitely many, and one capacity: published exponents over alpha",
+        source="arXiv:2303.13506, figure A4",
+        cpu_s=(0.7, 0.7),
+    ),
     "chinchilla-refit": Recipe(
         module="chinchilla_refit",
         shows="Chinchilla's law at its minimum, its intervals, and the early stops that missed it",
