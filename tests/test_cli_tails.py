@@ -10,7 +10,7 @@ import pytest
 
 from quantascope.cli.app import main
 from quantascope.core.rng import stream
-from quantascope.laws.tails_power import draw_power_law
+from quantascope.laws.tails import draw_power_law
 
 
 @pytest.fixture

@@ -7,14 +7,13 @@ from scipy.stats import binom
 
 from quantascope.core.rng import stream
 from quantascope.core.special import hurwitz_zeta
-from quantascope.laws.tails import choose_xmin, fit_power_tail
-from quantascope.laws.tails_power import (
+from quantascope.laws.tails import choose_xmin, fit_power_tail, rank_size_slope
+from quantascope.laws.tails.power import (
     draw_power_law,
     log_survival,
     solve_exponent,
     zeta_moments,
 )
-from quantascope.laws.tails_rank import rank_size_slope
 
 
 def draw(exponent, n, *, xmin=1.0, discrete=True, seed=0):

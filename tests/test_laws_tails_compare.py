@@ -8,12 +8,16 @@ import pytest
 from scipy.stats import binom
 
 from quantascope.core.rng import stream
-from quantascope.laws.tails import choose_xmin, fit_power_tail
-from quantascope.laws.tails_bootstrap import bootstrap_tail, goodness_of_fit
-from quantascope.laws.tails_compare import compare_tails
-from quantascope.laws.tails_models import ALTERNATIVES, fit_alternative, truncated_log_norm
-from quantascope.laws.tails_power import draw_power_law
-from quantascope.laws.tails_sample import read_sample
+from quantascope.laws.tails import (
+    bootstrap_tail,
+    choose_xmin,
+    compare_tails,
+    draw_power_law,
+    fit_power_tail,
+    goodness_of_fit,
+)
+from quantascope.laws.tails.models import ALTERNATIVES, fit_alternative, truncated_log_norm
+from quantascope.laws.tails.sample import read_sample
 
 
 def draw(exponent, n, *, xmin=1.0, discrete=True, seed=0):

@@ -12,10 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from quantascope.laws.tails import PowerTail
-    from quantascope.laws.tails_bootstrap import GoodnessOfFit
-    from quantascope.laws.tails_compare import TailComparison
-    from quantascope.laws.tails_rank import RankSizeSlope
+    from quantascope.laws.tails import GoodnessOfFit, PowerTail, RankSizeSlope, TailComparison
 
 __all__ = ["register"]
 
@@ -107,8 +104,7 @@ def _fit(
     values: "NDArray[np.float64]", options: dict[str, Any], *, n_boot: int, seed: int
 ) -> "tuple[PowerTail, GoodnessOfFit | None]":
     from quantascope.core.progress import track
-    from quantascope.laws.tails import fit_power_tail
-    from quantascope.laws.tails_bootstrap import bootstrap_tail, goodness_of_fit
+    from quantascope.laws.tails import bootstrap_tail, fit_power_tail, goodness_of_fit
 
     if not n_boot:
         return fit_power_tail(values, **options), None
@@ -124,8 +120,7 @@ def _fit(
 def _compare(
     values: "NDArray[np.float64]", fit: "PowerTail", options: dict[str, Any], *, seed: int
 ) -> "tuple[tuple[TailComparison, ...], RankSizeSlope | None]":
-    from quantascope.laws.tails_compare import compare_tails
-    from quantascope.laws.tails_rank import rank_size_slope
+    from quantascope.laws.tails import compare_tails, rank_size_slope
 
     if not fit.identified:
         return (), None
@@ -208,8 +203,8 @@ def _draw(
 ) -> None:
     import numpy as np
 
-    from quantascope.laws.tails_power import log_survival
-    from quantascope.laws.tails_sample import read_sample
+    from quantascope.laws.tails.power import log_survival
+    from quantascope.laws.tails.sample import read_sample
     from quantascope.plots.tails import plot_tail
 
     sample = read_sample(values, counts=counts, discrete=fit.discrete)

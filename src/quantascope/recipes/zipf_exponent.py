@@ -17,8 +17,7 @@ import numpy as np
 from quantascope.core.rng import stream
 from quantascope.core.special import hurwitz_zeta
 from quantascope.laws.powerlaw import fit_power_law
-from quantascope.laws.tails import fit_power_tail
-from quantascope.laws.tails_rank import rank_size_slope
+from quantascope.laws.tails import fit_power_tail, rank_size_slope
 from quantascope.plots.recipes import plot_tail
 from quantascope.recipes.result import Check, RecipeResult
 

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
-from quantascope.laws.tails_power import Floats
-from quantascope.laws.tails_sample import Sample
+from quantascope.laws.tails.power import Floats
+from quantascope.laws.tails.sample import Sample
 
 __all__ = ["ALTERNATIVES", "TailModel", "fit_alternative", "truncated_log_norm"]
 

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.stats import chi2
 
-from quantascope.laws.tails_power import Floats, log_survival, solve_exponent, zeta_moments
-from quantascope.laws.tails_sample import Sample, read_sample
+from quantascope.laws.tails.power import Floats, log_survival, solve_exponent, zeta_moments
+from quantascope.laws.tails.sample import Sample, read_sample
 
 __all__ = ["CutoffScan", "PowerTail", "choose_xmin", "fit_power_tail", "fit_sample", "scan_cutoffs"]
 

@@ -13,9 +13,9 @@ from scipy.stats import beta
 
 from quantascope.core.progress import Advance, ignore_progress
 from quantascope.core.rng import stream
-from quantascope.laws.tails import PowerTail, fit_sample
-from quantascope.laws.tails_power import draw_power_law
-from quantascope.laws.tails_sample import Sample, read_sample
+from quantascope.laws.tails.fit import PowerTail, fit_sample
+from quantascope.laws.tails.power import draw_power_law
+from quantascope.laws.tails.sample import Sample, read_sample
 
 __all__ = ["GoodnessOfFit", "bootstrap_tail", "goodness_of_fit"]
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quantascope.core.rng import stream
-from quantascope.laws.tails import fit_sample
-from quantascope.laws.tails_power import Floats, draw_power_law
-from quantascope.laws.tails_sample import read_sample
+from quantascope.laws.tails.fit import fit_sample
+from quantascope.laws.tails.power import Floats, draw_power_law
+from quantascope.laws.tails.sample import read_sample
 
 __all__ = ["RankSizeSlope", "Ties", "rank_size_slope"]
 

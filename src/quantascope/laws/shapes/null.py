@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantascope.core.rng import stream
-from quantascope.laws.shapes_bends import BendDesign, Bends, fit_bends, make_bend_design
-from quantascope.laws.shapes_curves import Curves
-from quantascope.laws.shapes_moves import Design, make_design, noise_scale, standardise
+from quantascope.laws.shapes.bends import BendDesign, Bends, fit_bends, make_bend_design
+from quantascope.laws.shapes.curves import Curves
+from quantascope.laws.shapes.moves import Design, make_design, noise_scale, standardise
 
 __all__ = ["Group", "Null", "chunks", "group_curves", "p_value", "simulate_null"]
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import chi2, norm
 
-from quantascope.laws.tails import fit_sample
-from quantascope.laws.tails_models import ALTERNATIVES, TailModel, fit_alternative
-from quantascope.laws.tails_power import Floats, zeta_moments
-from quantascope.laws.tails_sample import Sample, read_sample
+from quantascope.laws.tails.fit import fit_sample
+from quantascope.laws.tails.models import ALTERNATIVES, TailModel, fit_alternative
+from quantascope.laws.tails.power import Floats, zeta_moments
+from quantascope.laws.tails.sample import Sample, read_sample
 
 __all__ = ["TailComparison", "compare_tails"]
 

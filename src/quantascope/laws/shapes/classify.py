@@ -22,9 +22,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import false_discovery_control
 
 from quantascope.core.progress import Advance, ignore_progress
-from quantascope.laws.shapes_curves import Curves, Metric, read_curves
-from quantascope.laws.shapes_moves import find_moves, turning_interval
-from quantascope.laws.shapes_null import (
+from quantascope.laws.shapes.curves import Curves, Metric, read_curves
+from quantascope.laws.shapes.moves import find_moves, turning_interval
+from quantascope.laws.shapes.null import (
     Group,
     Null,
     chunks,
