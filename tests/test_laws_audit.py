@@ -146,6 +146,7 @@ def test_exact_data_leave_no_objective():
     table = {"x": x, "loss": 1.7 + 400 * x**-0.34}
     found = audit_params("floor", table, {"E": 1.7, "A": 400, "alpha": 0.34}, objective="lsq")
     assert found.objective < 1e-20
+    assert found.at_minimum
 
 
 @pytest.mark.parametrize(
@@ -155,12 +156,27 @@ def test_exact_data_leave_no_objective():
         ({**CHINCHILLA_REFIT, "alpha": float("nan")}, "alpha"),
         ({**CHINCHILLA_REFIT, "A": -1.0}, "A"),
         ({"E": 1.7}, "missing"),
+        ({**CHINCHILLA_REFIT, "A": "1e1000"}, "A"),
+        (dict.fromkeys(CHINCHILLA_REFIT, 0), "no finite positive loss"),
     ],
 )
 def test_a_bad_vector_is_one_line(data, params, word):
     with pytest.raises(ValueError, match=word) as caught:
         audit_params("chinchilla", data, params)
     assert "\n" not in str(caught.value)
+
+
+def test_data_too_few_for_the_law_are_refused(data):
+    few = {name: column[:5] for name, column in data.items()}
+    with pytest.raises(ValueError, match="at least 6"):
+        audit_params("chinchilla", few, CHINCHILLA_REFIT)
+
+
+def test_a_response_of_zero_can_be_audited_in_its_own_unit():
+    table = {"x": [1, 2, 3, 4.0, 5], "loss": [1, 0.5, 0.2, 0.1, 0.0]}
+    found = audit_params("floor", table, {"E": 0.1, "A": 1.0, "alpha": 1.0}, objective="lsq")
+    assert found.excess > 0
+    assert np.isfinite(found.bias)
 
 
 def test_a_start_at_zero_is_refused(data):

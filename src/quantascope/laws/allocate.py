@@ -61,7 +61,7 @@ class Overtrained:
     """Loss above the optimum's [nat]."""
     flop_factor: float
     """Budget that this size needs for the optimum's loss, over the optimum's budget; infinite
-    where no amount of data suffices."""
+    where no amount of data suffices, NaN where nothing is optimal."""
     intervals: dict[str, tuple[float, float]]
     """Of loss, excess and factor, where the fit has bootstrap replicates; else empty. Each
     replicate compares this very size with its own optimum, so the excess is never below 0."""
@@ -131,7 +131,8 @@ def optimum(
         Number of parameters, and whether the lowest point lies inside the grid.
     """
     if law.name == "chinchilla":
-        return _closed_form(theta, product), np.ones(len(theta), dtype=np.bool_)
+        best = _closed_form(theta, product)
+        return best, (best >= 1) & (best <= product)
     # from one parameter to one token: a real optimum lies far within
     log_N = np.linspace(0.0, np.log(product), _N_GRID)
     x = np.stack([log_N, np.log(product) - log_N])
@@ -165,7 +166,8 @@ def overtrain(
     law = _law_of_size_and_data(fit)
     theta = law.encode(fit.params)
     product = _budgets([flop])[0] / flop_per_param_token
-    best = float(optimum(law, theta, product=product)[0][0])
+    sizes, inside = optimum(law, theta, product=product)
+    best, interior = float(sizes[0]), bool(inside[0])
     target = _loss(law, theta, best, product / best)
     found = []
     for share in shrink:
@@ -173,7 +175,8 @@ def overtrain(
             raise ValueError(f"shrink: {share}; allowed are numbers > 0")
         size = best * share
         loss = _loss(law, theta, size, product / size)
-        needed = _data_for(law, theta, size=size, loss=target, start=product / size)
+        start = product / size
+        needed = _data_for(law, theta, size=size, loss=target, start=start) if interior else np.nan
         found.append(
             Overtrained(
                 flop=flop,
@@ -216,8 +219,11 @@ def _spread(
 def _closed_form(theta: Floats, product: float) -> Floats:
     """``N = G (C/6)^(beta/(alpha+beta))``, ``G = (alpha A/(beta B))^(1/(alpha+beta))``."""
     _, A, B, alpha, beta = theta.T
-    log_G = (np.log(alpha) + A - np.log(beta) - B) / (alpha + beta)
-    return np.asarray(np.exp(log_G + beta / (alpha + beta) * np.log(product)))
+    with np.errstate(all="ignore"):  # terms or exponents of 0: the optimum is at an end, or NaN
+        log_G = (np.log(alpha) + A - np.log(beta) - B) / (alpha + beta)
+        log_N = log_G + beta / (alpha + beta) * np.log(product)
+    # one model of no parameters, or of all the budget, stands for what lies beyond
+    return np.asarray(np.exp(np.clip(log_N, -1.0, np.log(product) + 1.0)))
 
 
 def _lowest(log_loss: Floats, at: Floats) -> tuple[Floats, np.ndarray[Any, np.dtype[np.bool_]]]:

@@ -18,7 +18,7 @@ from quantascope.laws.frame import Frame, choose_frame
 from quantascope.laws.law import Floats, Law
 from quantascope.laws.minimise import evaluate, minimise
 from quantascope.laws.objective import Objective, ObjectiveName
-from quantascope.laws.premature import Stop, descend
+from quantascope.laws.premature import Stop, above, descend
 from quantascope.laws.search import search
 from quantascope.laws.spread import residuals_of
 from quantascope.laws.table import find_law
@@ -27,6 +27,8 @@ __all__ = ["Audit", "Rounding", "audit_params"]
 
 _AT_MINIMUM: Final = 1e-4
 """Objectives that agree to this share are one minimum: five digits, as parameters are quoted."""
+_EXACT: Final = 1e-14
+"""Residuals of this size are rounding: the data lie on the law."""
 _FIRST_ORDER: Final = 1e-6
 _SHORT: Final = 0.01
 """Where even the best vector that rounds alike is this share above the minimum, rounding is not
@@ -82,7 +84,7 @@ class Audit:
             return ()
         head = (
             f"{self.source or 'these parameters'}: objective {self.objective:.7g}, "
-            f"{self.excess:.1%} above the minimum {self.best_objective:.7g}"
+            f"{above(self.excess)} the minimum {self.best_objective:.7g}"
         )
         return (head, *self.causes, *(stop.warning for stop in self.stops if stop.premature))
 
@@ -141,6 +143,11 @@ def audit_params(
     """
     row, goal = find_law(law), Objective(objective, delta)
     points = read_points(row, data, response=response or row.response, raw=goal.raw)
+    if points.n <= len(row.params):
+        raise ValueError(
+            f"data: {points.n} points for the {len(row.params)} parameters of law {row.name}; "
+            f"at least {len(row.params) + 1} are needed"
+        )
     exact = {name: _decimal(name, value) for name, value in params.items()}
     numbers = {name: float(value) for name, value in exact.items()}
     theta = row.encode(numbers)[0]
@@ -148,36 +155,40 @@ def audit_params(
     found = search(frame, points, goal)
     own = choose_frame(row, points, fixed={}, tied={}, own_units=True)
     value = float(evaluate(own.problem(points, goal), theta[None])[0])
+    if not np.isfinite(value):
+        raise ValueError(
+            f"params: law {row.name} gives no finite positive {row.response} on these data with "
+            "them; are units and names those of the source?"
+        )
     unit = float(np.exp(2 * frame.log_unit)) if goal.raw else 1.0
-    least = found.value * unit
-    residual, _ = residuals_of(frame, points, replace(goal, name="lsq-log"), theta=found.theta)
-    scale = float(np.median(np.abs(residual)))
-    rounding = _roundings(row, points, exact, scale=scale)
-    box = _lowest_in_box(own, points, goal, theta=theta, exact=exact)
+    best = frame.outward(found.theta[None])
+    positive = points.take(np.flatnonzero(points.response > 0))  # logarithms need them
+    scale = float(np.median(np.abs(_log_residuals(row, positive, best))))
     clipped = np.clip(frame.inward(theta[None])[0], frame.lo, frame.hi)
-    stops = descend(row, points, goal, theta=theta, least=least) if np.isfinite(theta).all() else ()
     audit = Audit(
         law=row.name,
         source=source,
         params=numbers,
         objective=value,
-        best_objective=least,
-        best_params={
-            n: float(v[0]) for n, v in row.decode(frame.outward(found.theta[None])).items()
-        },
-        excess=value / least - 1 if least > 0 else float("inf"),
+        best_objective=found.value * unit,
+        best_params={name: float(column[0]) for name, column in row.decode(best).items()},
+        excess=value / (found.value * unit) - 1 if found.value > 0 else float("inf"),
         first_order=_first_order(frame, points, goal, theta=clipped),
-        at_minimum=value <= least * (1 + _AT_MINIMUM),
+        at_minimum=value <= (found.value * (1 + _AT_MINIMUM) + points.n * _EXACT**2) * unit,
         residual_scale=scale,
-        bias=float(
-            np.mean(np.log(points.response) - row.form(theta[None], np.log(points.inputs))[0])
-        ),
-        rounding=rounding,
-        rounded_objective=min(box, value),
-        stops=stops,
+        bias=float(_log_residuals(row, positive, theta[None]).mean()),
+        rounding=_roundings(row, positive, exact, scale=scale),
+        rounded_objective=min(value, _lowest_in_box(own, points, goal, theta=theta, exact=exact)),
+        stops=descend(row, points, goal, theta=theta, least=found.value * unit)
+        if np.isfinite(theta).all()
+        else (),
         causes=(),
     )
     return replace(audit, causes=_causes(audit))
+
+
+def _log_residuals(law: Law, points: Points, theta: Floats) -> Floats:
+    return np.asarray(np.log(points.response) - law.form(theta, np.log(points.inputs))[0][0])
 
 
 def _decimal(name: str, value: float | str) -> Decimal:
@@ -185,7 +196,7 @@ def _decimal(name: str, value: float | str) -> Decimal:
         number = Decimal(value if isinstance(value, str) else repr(float(value)))
     except (ArithmeticError, TypeError, ValueError):
         raise ValueError(f"{name}: {str(value)[:40]!r}; allowed are numbers") from None
-    if not number.is_finite():
+    if not (number.is_finite() and np.isfinite(float(number))):
         raise ValueError(f"{name}: {value}; allowed are finite numbers")
     return number
 

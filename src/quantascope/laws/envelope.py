@@ -153,6 +153,8 @@ def _read(
     labels = np.asarray(run).ravel().astype(str)
     if len(labels) != points.n:
         raise ValueError(f"run: {len(labels)} labels for {points.n} points")
+    if not points.n:
+        raise ValueError("data: no rows; at least one is needed")
     names, group = np.unique(labels, return_inverse=True)
     if len(names) > _MAX_RUNS:
         raise ValueError(f"run: {len(names):,} runs; allowed are {_MAX_RUNS:,}")

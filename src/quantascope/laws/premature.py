@@ -21,7 +21,7 @@ from quantascope.laws.objective import Objective, ObjectiveName
 from quantascope.laws.search import search
 from quantascope.laws.table import find_law
 
-__all__ = ["METHODS", "Stop", "Total", "descend", "premature_stops"]
+__all__ = ["METHODS", "Stop", "Total", "above", "descend", "premature_stops"]
 
 Total = Literal["sum", "mean"]
 METHODS: Final = ("L-BFGS-B", "BFGS")
@@ -58,12 +58,17 @@ class Stop:
             return ""
         return (
             f"{self.method} on the {self.total} reports success at {self.objective:.7g}, "
-            f"{self.excess:.1%} above the minimum, after {self.n_iterations} iterations"
+            f"{above(self.excess)} the minimum, after {self.n_iterations} iterations"
         )
 
     def to_json(self) -> dict[str, Any]:
         """Plain objects."""
         return {**asdict(self), "premature": self.premature, "warning": self.warning}
+
+
+def above(excess: float) -> str:
+    """Say how far above a minimum: ``4.5% above``, or ``30 times`` where far."""
+    return f"{excess:.1%} above" if excess < 9 else f"{1 + excess:.3g} times"
 
 
 def premature_stops(

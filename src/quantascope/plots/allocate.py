@@ -65,7 +65,8 @@ def plot_allocation(
         whole_steps = [step for step in envelope.steps if step.whole]
         x, y = [s.flop_middle for s in whole_steps], [s.n_params for s in whole_steps]
         ax.plot(x, y, "^", color="0.2", markersize=4, label="sizes on the envelope")
-    ax.legend(fontsize="x-small", loc="lower left", bbox_to_anchor=(0.0, 1.0))  # above: no points
+    if ax.get_legend_handles_labels()[0]:  # above the axes, where no points are
+        ax.legend(fontsize="x-small", loc="lower left", bbox_to_anchor=(0.0, 1.0))
     return ax
 
 
