@@ -154,6 +154,17 @@ def test_weights_and_objectives_change_the_fit(table):
     assert LawFit.from_json(above).predict(at) < LawFit.from_json(below).predict(at)
 
 
+def test_a_row_of_weight_zero_is_left_out_of_every_count(tmp_path):
+    columns = runs()
+    kept = np.arange(24) % 3 > 0
+    few = write(tmp_path / "few.csv", {name: column[kept] for name, column in columns.items()})
+    columns["weight"] = kept.astype(int)
+    columns["loss"] = np.where(kept, columns["loss"], 1e3)
+    found = floor(write(tmp_path / "all.csv", columns), "--weight", "weight", "--bootstrap", "100")
+    assert found == floor(few, "--bootstrap", "100")
+    assert found["n_points"] == 16
+
+
 def test_meaning_is_kept_and_silences_the_warning():
     command = [POINTS, "--law", "chinchilla", "--x", "N=params_N", "--x", "D=tokens_D"]
     command += ["--holdout", "none"]
@@ -308,6 +319,7 @@ def test_a_million_rows_are_a_stated_limit(tmp_path):
         (["--x", "=params"], ["--x", "NAME=VALUE"]),
         (["--x", "D=params"], ["--x", "x, D", "--x x=COLUMN"]),
         (["--y", "params"], ["--y", "'params'", "input"]),
+        (["--y", "weight", "--weight", "loss"], ["--y", "'weight'", "name"]),
         (["--fix", "E"], ["--fix", "'E'", "NAME=VALUE"]),
         (["--fix", "E=low"], ["--fix", "E=low", "numbers"]),
         (["--fix", "E=-1"], ["fixed", "E=-1", "> 0"]),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from quantascope.cli.fit_table import GROUP, WEIGHT, check_signs, read_table, require_enough
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -23,8 +25,6 @@ __all__ = ["register"]
 
 _OBJECTIVES: Final = "huber, lsq-log, lsq or asymmetric"
 _ALL: Final = "all"
-_GROUP: Final = "group"
-_WEIGHT: Final = "weight"
 
 
 def register(app: typer.Typer) -> None:
@@ -90,17 +90,17 @@ def fit(
     check_figure(plot)
     check_out(out)
     inputs = pairs("--x", x, bare_name="x")
-    if y in inputs.values():
-        raise ValueError(f"--y: column {y!r} is an input too; name the column of the response")
-    columns = _read(file, inputs, y=y, group=group, weight=weight)
-    _check_signs(file, columns, inputs, y=y, zeros=objective == "lsq")
+    columns = read_table(file, inputs, y=y, group=group, weight=weight)
+    signed = inputs | ({WEIGHT: weight} if weight else {})
+    check_signs(file, columns, signed, y=y, zeros=objective == "lsq")
     options: dict[str, Any] = {"response": y, "objective": objective, "delta": delta}
     if law == _ALL:
         found: Any = _compare(inputs, columns, y=y, seed=seed, options=options)
     else:
         options |= {"above": above, "confidence": confidence}
         options |= {"fixed": _numbers("--fix", fix), "tied": _ties(tie)}
-        _require_enough(file, law, columns[y].size, held=[*options["fixed"], *options["tied"]])
+        n_points = int((columns[WEIGHT] > 0).sum()) if weight else columns[y].size
+        require_enough(file, law, n_points, held=[*options["fixed"], *options["tied"]])
         found = _fit_one(
             law,
             inputs,
@@ -159,49 +159,6 @@ def _ties(given: list[str] | None) -> dict[str, str]:
     return found
 
 
-def _read(
-    file: Path, inputs: Mapping[str, str], *, y: str, group: str | None, weight: str | None
-) -> "Columns":
-    from quantascope.cli.tables import read_columns
-    from quantascope.laws.data import MAX_POINTS
-
-    columns = {**inputs, y: y}
-    columns |= {_GROUP: group} if group else {}
-    columns |= {_WEIGHT: weight} if weight else {}
-    text = (_GROUP,) if group else ()
-    return read_columns(file, columns, text=text, max_rows=MAX_POINTS)
-
-
-def _check_signs(
-    file: Path, columns: "Columns", inputs: Mapping[str, str], *, y: str, zeros: bool
-) -> None:
-    """Refuse rows that no law admits, by the name and row they have in the file."""
-    from quantascope.core.errors import DataError
-
-    names = {**inputs, y: y} | ({_WEIGHT: _WEIGHT} if _WEIGHT in columns else {})
-    for name, column in names.items():
-        least = ">= 0" if name == _WEIGHT or (name == y and zeros) else "> 0"
-        bad = columns[name] < 0 if least == ">= 0" else columns[name] <= 0
-        if bad.any():
-            row = int(bad.argmax())
-            raise DataError(
-                f"{file}: row {row + 1} of column {column!r} is {columns[name][row]:g}; allowed "
-                f"are numbers {least}: correct or leave out the row"
-            )
-
-
-def _require_enough(file: Path, name: str, n_points: int, *, held: list[str]) -> None:
-    from quantascope.core.errors import DataError
-    from quantascope.laws import find_law
-
-    n_free = len(set(find_law(name).names) - set(held))
-    if n_points <= n_free:
-        raise DataError(
-            f"{file}: {n_points} points for the {n_free} free parameters of law {name}; needed "
-            f"are at least {n_free + 1}, more for intervals: add runs, or hold some with --fix"
-        )
-
-
 def _fit_one(
     name: str,
     inputs: Mapping[str, str],
@@ -220,7 +177,7 @@ def _fit_one(
 
     law = find_law(name)
     columns = _rename(law, inputs, columns)
-    options |= {"group": columns.pop(_GROUP, None), "weights": columns.pop(_WEIGHT, None)}
+    options |= {"group": columns.pop(GROUP, None), "weights": columns.pop(WEIGHT, None)}
     unsaid = {name: inputs.get(name, "") for name in law.inputs}
     if law.inputs == ("x",):  # the column's name says what x is
         unsaid = {"x": next(iter(inputs.values()))}
@@ -272,7 +229,7 @@ def _compare(
     rivals = candidates(list(inputs), response=y)
     if not rivals:
         raise ValueError(f"--x: no law has the inputs {', '.join(inputs)}; see `quantascope laws`")
-    options |= {"group": columns.pop(_GROUP, None), "weights": columns.pop(_WEIGHT, None)}
+    options |= {"group": columns.pop(GROUP, None), "weights": columns.pop(WEIGHT, None)}
     with track("laws", len(rivals), unit="law") as advance:
         board = compare_laws(rivals, columns, **options, seed=seed, advance=advance)
     if not board.rows:

@@ -24,7 +24,7 @@ class Points:
     response: Floats
     """Axis ``point``; positive, or not negative where residuals are raw."""
     weights: Floats
-    """Axis ``point``, not negative."""
+    """Axis ``point``, positive."""
     groups: NDArray[np.int64] | None
     """Cluster of each point (its run), axis ``point``."""
 
@@ -76,7 +76,7 @@ def read_points(
     group
         Run of each point, any labels.
     weights
-        Weight of each point, not negative.
+        Weight of each point, not negative; a point of weight 0 is left out.
     raw
         Whether residuals are in the response's own unit, so that zeros are allowed.
 
@@ -108,11 +108,14 @@ def read_points(
     _check(response, values, values >= 0 if raw else values > 0, ">= 0" if raw else "> 0")
     if n and not values.max() > 0:
         raise ValueError(f"{response}: all values are 0; a law needs some above")
+    weight = _weights(weights, n)
+    kept = weight > 0  # a point without weight is left out, also of every count
+    labels = None if group is None else _labels(group, n)[kept]
     return Points(
-        inputs=np.stack([columns[name] for name in law.inputs]),
-        response=values,
-        weights=_weights(weights, n),
-        groups=_groups(group, n),
+        inputs=np.stack([columns[name][kept] for name in law.inputs]),
+        response=values[kept],
+        weights=weight[kept],
+        groups=None if labels is None else _groups(labels),
     )
 
 
@@ -144,13 +147,15 @@ def _weights(weights: ArrayLike | None, n: int) -> Floats:
     return found
 
 
-def _groups(group: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
-    if group is None:
-        return None
+def _labels(group: ArrayLike, n: int) -> NDArray[np.str_]:
     labels = np.asarray(group).ravel()
     if len(labels) != n:
         raise ValueError(f"group: {len(labels)} labels for {n} points")
-    found = np.unique(labels.astype(str), return_inverse=True)[1].astype(np.int64)
-    if n and found.max() == 0:
+    return np.asarray(labels.astype(str))
+
+
+def _groups(labels: NDArray[np.str_]) -> NDArray[np.int64]:
+    found = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    if len(found) and found.max() == 0:
         raise ValueError("group: one group holds all points; allowed are two or more, or no group")
     return found
