@@ -209,7 +209,8 @@ def resampled(
     return Spread(
         se=dict(zip(setting.frame.law.names, values.std(axis=0, ddof=1).tolist(), strict=True)),
         intervals=intervals,
-        method=f"{bootstrap.kind} bootstrap, {bootstrap.n} replicates, {_interval_kind(setting, bootstrap)}",
+        method=f"{bootstrap.kind} bootstrap, {bootstrap.n} replicates, "
+        f"{_interval_kind(setting, bootstrap)}",
         not_identified=_merge_open(setting, found.theta, not_identified),
         replicates=values,
         warnings=warnings,
