@@ -69,11 +69,11 @@ def draw_fit(fit: "LawFit", ax: Any) -> Any:  # noqa: ANN401  (matplotlib axes)
         raise ValueError("plot: this fit does not keep its points; fit the table again")
     law, raw = fit.row, fit.objective_name == "lsq"
     curves = _curves(fit, law, raw=raw)
-    for curve in curves:
-        _draw_curve(curve, ax)
     ax.set_xscale("log")
     ax.set_yscale("linear" if raw else "log")
-    _frame(ax, curves, raw=raw)
+    _frame(ax, curves, raw=raw)  # first: a band without end must not reach matplotlib's own limits
+    for curve in curves:
+        _draw_curve(curve, ax)
     _write(fit, law, ax)
     return ax
 
@@ -153,8 +153,8 @@ def _frame(ax: Any, curves: list[_Curve], *, raw: bool) -> None:  # noqa: ANN401
     least = 1e-3 * max(abs(top), 1e-9) if raw else 1e-3
     bottom, top = min(bottom, top - least), max(top, bottom + least)  # points may all be equal
     room = 0.5 * (top - bottom)
-    shown = to(np.concatenate([np.concatenate([c.value, c.lo, c.hi]) for c in curves]))
-    shown = shown[np.isfinite(shown)]
+    shown = np.concatenate([np.concatenate([c.value, c.lo, c.hi]) for c in curves])
+    shown = to(shown[np.isfinite(shown) & (raw | (shown > 0))])
     bottom = max(min(bottom, shown.min(initial=bottom)), bottom - room)
     top = min(max(top, shown.max(initial=top)), top + room)
     margin = 0.04 * (top - bottom)
