@@ -18,11 +18,11 @@ from scipy import optimize
 
 from quantascope.core.rng import stream
 from quantascope.laws import find_law, fit
-from quantascope.laws.data import read_points
-from quantascope.laws.frame import choose_frame
-from quantascope.laws.objective import Objective
-from quantascope.laws.resample import replicate
-from quantascope.laws.search import search
+from quantascope.laws.fitting.data import read_points
+from quantascope.laws.fitting.frame import choose_frame
+from quantascope.laws.fitting.objective import Objective
+from quantascope.laws.fitting.resample import replicate
+from quantascope.laws.fitting.search import search
 
 TABLE = Path(__file__).parents[1] / "examples" / "data" / "chinchilla_points.csv"
 N_REPLICATES = 4000

@@ -8,8 +8,8 @@ import pytest
 
 from quantascope.cli.app import main
 from quantascope.laws import Bootstrap, fit
-from quantascope.laws.allocate import plan
-from quantascope.laws.steps import KAPLAN_BATCH, KAPLAN_STEPS, plan_steps
+from quantascope.laws.planning.allocate import plan
+from quantascope.laws.planning.steps import KAPLAN_BATCH, KAPLAN_STEPS, plan_steps
 from quantascope.recipes.chinchilla_refit import read_chinchilla
 
 MEANING = {"N": "total parameters", "D": "tokens"}

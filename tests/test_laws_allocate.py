@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from quantascope.laws import LAWS, Bootstrap, fit
-from quantascope.laws.allocate import optimum, overtrain, plan
+from quantascope.laws.planning.allocate import optimum, overtrain, plan
 from quantascope.recipes.chinchilla_refit import read_chinchilla
 
 MEANING = {"N": "total parameters", "D": "tokens"}

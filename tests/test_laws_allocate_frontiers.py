@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from quantascope.laws import Bootstrap, fit
-from quantascope.laws.advice import plan_warnings, with_replicates
-from quantascope.laws.allocate import overtrain, plan
-from quantascope.laws.consistency import (
+from quantascope.laws.planning.advice import plan_warnings, with_replicates
+from quantascope.laws.planning.allocate import overtrain, plan
+from quantascope.laws.planning.consistency import (
     KAPLAN_EXPONENT,
     compare_approaches,
     parametric_frontier,
 )
-from quantascope.laws.envelope import training_envelope
-from quantascope.laws.frontier import no_frontier, weighted_lines
-from quantascope.laws.isoflop import find_slices, isoflop_profiles
+from quantascope.laws.planning.envelope import training_envelope
+from quantascope.laws.planning.frontier import no_frontier, weighted_lines
+from quantascope.laws.planning.isoflop import find_slices, isoflop_profiles
 from quantascope.recipes.chinchilla_refit import read_chinchilla
 
 TRUE = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}

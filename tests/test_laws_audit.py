@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from quantascope.laws import fit
-from quantascope.laws.audit import audit_params
-from quantascope.laws.premature import premature_stops
-from quantascope.laws.published import (
+from quantascope.laws.choosing.audit import audit_params
+from quantascope.laws.choosing.premature import premature_stops
+from quantascope.laws.choosing.published import (
     CHINCHILLA_PRINTED,
     CHINCHILLA_REFIT,
     CHINCHILLA_UNROUNDED,

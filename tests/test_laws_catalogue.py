@@ -8,7 +8,7 @@ import pytest
 
 from quantascope.core.rng import stream
 from quantascope.laws import LAWS, LawFit, find_law, fit
-from quantascope.laws.law import Law
+from quantascope.laws.forms.law import Law
 
 NAMES = list(LAWS)
 N_POINTS = 60

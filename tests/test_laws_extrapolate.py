@@ -5,10 +5,10 @@ import pytest
 
 from quantascope.core.rng import stream
 from quantascope.laws import LAWS, find_law
-from quantascope.laws.data import read_points
-from quantascope.laws.extrapolate import extrapolate
-from quantascope.laws.objective import Objective
-from quantascope.laws.select import candidates, compare_laws
+from quantascope.laws.choosing.extrapolate import extrapolate
+from quantascope.laws.choosing.select import candidates, compare_laws
+from quantascope.laws.fitting.data import read_points
+from quantascope.laws.fitting.objective import Objective
 from tests.test_laws_fit import chinchilla_points
 
 

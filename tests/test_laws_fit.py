@@ -9,7 +9,7 @@ from scipy import optimize, stats
 from quantascope.core.errors import DataError
 from quantascope.core.rng import stream
 from quantascope.laws import LAWS, LawFit, find_law, fit
-from quantascope.laws.objective import Objective
+from quantascope.laws.fitting.objective import Objective
 
 TABLE = Path(__file__).parents[1] / "examples" / "data" / "chinchilla_points.csv"
 MEANING = {"N": "total parameters", "D": "tokens"}

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import brentq, minimize_scalar
 
 from quantascope.laws import Bootstrap, fit
-from quantascope.laws.steps import (
+from quantascope.laws.planning.steps import (
     KAPLAN_BATCH,
     KAPLAN_FITTED,
     KAPLAN_STEPS,

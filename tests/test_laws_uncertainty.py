@@ -8,12 +8,12 @@ from scipy import stats
 
 from quantascope.core.rng import stream
 from quantascope.laws import LAWS, Bootstrap, find_law, fit
-from quantascope.laws.data import read_points
-from quantascope.laws.frame import choose_frame
-from quantascope.laws.objective import Objective
-from quantascope.laws.resample import bca_interval, percentile_interval, refit
-from quantascope.laws.search import search
-from quantascope.laws.uncertainty import Setting, resampled
+from quantascope.laws.fitting.data import read_points
+from quantascope.laws.fitting.frame import choose_frame
+from quantascope.laws.fitting.objective import Objective
+from quantascope.laws.fitting.resample import bca_interval, percentile_interval, refit
+from quantascope.laws.fitting.search import search
+from quantascope.laws.fitting.uncertainty import Setting, resampled
 from tests.test_laws_fit import MEANING, chinchilla_points
 
 Table = dict[str, np.ndarray]
@@ -87,7 +87,7 @@ def test_sandwich_of_a_line_is_the_textbook_one() -> None:
     goal = Objective("lsq-log")
     theta = search(choose_frame(law, points, fixed={}, tied={}), points, goal)
     outer = choose_frame(law, points, fixed={}, tied={}).outward(theta.theta[None])[0]
-    from quantascope.laws.spread import sandwich
+    from quantascope.laws.fitting.spread import sandwich
 
     x = np.stack([np.ones(30), -np.log(table["x"])])
     residual = np.log(table["loss"]) - outer @ x

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 if TYPE_CHECKING:
-    from quantascope.laws.result import LawFit
+    from quantascope.laws.fitting.result import LawFit
 
 __all__ = ["register"]
 
@@ -89,7 +89,7 @@ def read_fit(path: Path) -> "LawFit":
     """
     from quantascope.core.errors import DataError
     from quantascope.laws import LAWS
-    from quantascope.laws.result import LawFit
+    from quantascope.laws.fitting.result import LawFit
 
     hint = "give what `quantascope fit --out FIT.json` wrote"
     if not path.is_file():
@@ -122,8 +122,8 @@ def _plan(
     fit: "LawFit", flop: list[float], *, shrink: list[float], bootstrap: int, seed: int
 ) -> dict[str, Any]:
     from quantascope.core.progress import track
-    from quantascope.laws.advice import plan_warnings, with_replicates
-    from quantascope.laws.allocate import overtrain, plan
+    from quantascope.laws.planning.advice import plan_warnings, with_replicates
+    from quantascope.laws.planning.allocate import overtrain, plan
 
     plan(fit, flop)  # refuses laws and budgets before the bootstrap is paid for
     if fit.replicates is None and bootstrap:
@@ -153,8 +153,8 @@ def _plan_steps(
     bootstrap: int,
     seed: int,
 ) -> dict[str, Any]:
-    from quantascope.laws.advice import with_replicates
-    from quantascope.laws.steps import plan_steps
+    from quantascope.laws.planning.advice import with_replicates
+    from quantascope.laws.planning.steps import plan_steps
 
     if batch is None:
         raise ValueError(f"--batch: missing; a fit of {_STEPS} needs the fit of critical-batch")
@@ -201,9 +201,9 @@ def _approaches(
     seed: int,
 ) -> dict[str, Any]:
     """Add approaches 1 and 2 and the consistency of all, where there is a table of runs."""
-    from quantascope.laws.consistency import compare_approaches, parametric_frontier
-    from quantascope.laws.envelope import training_envelope
-    from quantascope.laws.isoflop import isoflop_profiles
+    from quantascope.laws.planning.consistency import compare_approaches, parametric_frontier
+    from quantascope.laws.planning.envelope import training_envelope
+    from quantascope.laws.planning.isoflop import isoflop_profiles
 
     third = parametric_frontier(fit)
     if data is None:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from quantascope.laws.consistency import Consistency
+    from quantascope.laws.planning.consistency import Consistency
 
 __all__ = ["plan_text"]
 
@@ -59,7 +59,7 @@ def _overtrained(rows: list[Any]) -> str:
 
 def _consistency(found: "Consistency") -> str:
     from quantascope.cli.output import aligned
-    from quantascope.laws.consistency import KAPLAN_EXPONENT
+    from quantascope.laws.planning.consistency import KAPLAN_EXPONENT
 
     rows = [("approach", "a", "interval", "budgets [FLOP]", "")]
     for one in found.frontiers:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from quantascope.laws.law import Law
-    from quantascope.laws.result import LawFit
-    from quantascope.laws.select import Leaderboard
+    from quantascope.laws.choosing.select import Leaderboard
+    from quantascope.laws.fitting.result import LawFit
+    from quantascope.laws.forms.law import Law
 
     Columns = dict[str, "NDArray[np.float64]"]
 
@@ -172,8 +172,8 @@ def _fit_one(
     from quantascope.core.progress import ignore_progress, track
     from quantascope.laws import NOT_STATED, find_law
     from quantascope.laws import fit as fit_law
-    from quantascope.laws.extrapolate import extrapolate
-    from quantascope.laws.objective import Objective
+    from quantascope.laws.choosing.extrapolate import extrapolate
+    from quantascope.laws.fitting.objective import Objective
 
     law = find_law(name)
     columns = _rename(law, inputs, columns)
@@ -224,7 +224,7 @@ def _compare(
 ) -> "Leaderboard":
     from quantascope.core.errors import DataError
     from quantascope.core.progress import track
-    from quantascope.laws.select import candidates, compare_laws
+    from quantascope.laws.choosing.select import candidates, compare_laws
 
     rivals = candidates(list(inputs), response=y)
     if not rivals:
@@ -260,7 +260,7 @@ def _refuse_with_all(
 def _show(found: Any, *, as_json: bool) -> None:  # noqa: ANN401  (fit or leaderboard)
     from quantascope.cli.fit_text import board_text, fit_text
     from quantascope.cli.output import finite
-    from quantascope.laws.result import LawFit
+    from quantascope.laws.fitting.result import LawFit
 
     if as_json:
         print(json.dumps(finite(found.to_json()), allow_nan=False))

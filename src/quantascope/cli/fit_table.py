@@ -21,7 +21,7 @@ def read_table(
 ) -> "Columns":
     """Read inputs, response, group and weight, each under the name that the law has for it."""
     from quantascope.cli.tables import read_columns
-    from quantascope.laws.data import MAX_POINTS
+    from quantascope.laws.fitting.data import MAX_POINTS
 
     taken = {*inputs, *([GROUP] if group else []), *([WEIGHT] if weight else [])}
     if y in inputs.values() or y in taken:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from quantascope.cli.output import aligned
 
 if TYPE_CHECKING:
-    from quantascope.laws.result import LawFit
-    from quantascope.laws.select import Leaderboard
+    from quantascope.laws.choosing.select import Leaderboard
+    from quantascope.laws.fitting.result import LawFit
 
 __all__ = ["board_text", "fit_text"]
 

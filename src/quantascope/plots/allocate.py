@@ -12,10 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from quantascope.laws.envelope import Envelope
-from quantascope.laws.frontier import Frontier
-from quantascope.laws.isoflop import IsoFlop
-from quantascope.laws.parabolas import Slice
+from quantascope.laws.planning.envelope import Envelope
+from quantascope.laws.planning.frontier import Frontier
+from quantascope.laws.planning.isoflop import IsoFlop
+from quantascope.laws.planning.parabolas import Slice
 
 __all__ = ["plot_allocation", "plot_frontiers", "plot_isoflop", "plot_refit"]
 

@@ -19,15 +19,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from quantascope.laws import published
-from quantascope.laws.allocate import optimum
-from quantascope.laws.audit import Audit, audit_params
-from quantascope.laws.data import read_points
-from quantascope.laws.frame import choose_frame
-from quantascope.laws.objective import Objective
-from quantascope.laws.resample import percentile_interval, refit
-from quantascope.laws.search import search
-from quantascope.laws.table import find_law
+from quantascope.laws.choosing import published
+from quantascope.laws.choosing.audit import Audit, audit_params
+from quantascope.laws.fitting.data import read_points
+from quantascope.laws.fitting.frame import choose_frame
+from quantascope.laws.fitting.objective import Objective
+from quantascope.laws.fitting.resample import percentile_interval, refit
+from quantascope.laws.fitting.search import search
+from quantascope.laws.forms.table import find_law
+from quantascope.laws.planning.allocate import optimum
 from quantascope.plots.allocate import plot_refit
 from quantascope.recipes.result import Check, RecipeResult
 

@@ -1,0 +1,1 @@
+"""Choosing and trusting: extrapolation, the leaderboard, the audit of published parameters."""

@@ -1,0 +1,147 @@
+"""How well a law predicts beyond what it was fitted to: ordered splits, scored by RMSLE.
+
+Points are ordered by the resource; the upper end is held out, the rest is fitted, and the error
+of the logarithm on the held-out points is the score. A fit's own residuals say nothing of this.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from quantascope.laws.fitting.data import Points
+from quantascope.laws.fitting.frame import choose_frame
+from quantascope.laws.fitting.objective import Objective
+from quantascope.laws.fitting.search import search
+from quantascope.laws.forms.law import Floats, Law
+
+__all__ = ["Extrapolation", "Split", "extrapolate"]
+
+_SHARES: Final = (0.2, 0.35, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One ordered split."""
+
+    share_held: float
+    n_fitted: int
+    n_held: int
+    reach: float
+    """Largest held-out resource over the largest fitted one."""
+    rmsle: float
+    """Root mean square of log predicted - log observed on the held-out points."""
+    bias: float
+    """Mean of the same; negative where the law promises too low a loss."""
+    rmsle_power: float
+    """The same score of a plain power law in the resource, fitted to the same points."""
+    converged: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extrapolation:
+    """Scores over splits."""
+
+    rmsle: float
+    """Over all held-out points of all splits."""
+    rmsle_power: float
+    splits: tuple[Split, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain objects."""
+        return asdict(self)
+
+
+def extrapolate(
+    law: Law,
+    points: Points,
+    objective: Objective,
+    *,
+    fixed: Mapping[str, float] | None = None,
+    tied: Mapping[str, str] | None = None,
+    shares: tuple[float, ...] = _SHARES,
+) -> Extrapolation | None:
+    """Score a law on the upper end of the data, fitted to the lower end.
+
+    Parameters
+    ----------
+    law, points, objective
+        The fit.
+    fixed, tied
+        As in `fit`.
+    shares
+        Shares of points held out, each in (0, 1). Points of equal resource stay together.
+
+    Returns
+    -------
+    Extrapolation | None
+        None where no split leaves enough points to fit.
+    """
+    order = np.unique(points.resource(law))
+    rank = np.searchsorted(order, points.resource(law))
+    found: list[tuple[Split, Floats]] = []
+    for share in shares:
+        cut = np.quantile(rank, 1 - share)
+        kept, held = np.flatnonzero(rank <= cut), np.flatnonzero(rank > cut)
+        if len(held) and len(kept) > len(law.params):
+            found.append(
+                _score(
+                    law, points, objective, kept=kept, held=held, fixed=fixed or {}, tied=tied or {}
+                )
+            )
+    if not found:
+        return None
+    errors = np.concatenate([error for _, error in found])
+    power = np.concatenate([np.full(split.n_held, split.rmsle_power) for split, _ in found])
+    return Extrapolation(
+        rmsle=float(np.sqrt(np.mean(errors**2))),
+        rmsle_power=float(np.sqrt(np.mean(power**2))),
+        splits=tuple(split for split, _ in found),
+    )
+
+
+def _score(
+    law: Law,
+    points: Points,
+    objective: Objective,
+    *,
+    kept: np.ndarray[tuple[int, ...], np.dtype[np.intp]],
+    held: np.ndarray[tuple[int, ...], np.dtype[np.intp]],
+    fixed: Mapping[str, float],
+    tied: Mapping[str, str],
+) -> tuple[Split, Floats]:
+    few, beyond = points.take(kept), points.take(held)
+    frame = choose_frame(law, few, fixed=fixed, tied=tied)
+    found = search(frame, few, objective)
+    problem = frame.problem(beyond, objective)
+    smallest = (
+        np.log(few.response[few.response > 0].min()) - 7
+    )  # a response of zero counts as 1/1000
+    observed = np.maximum(
+        np.log(np.maximum(problem.response[0], 1e-300)), smallest - frame.log_unit
+    )
+    error = (
+        np.maximum(law.form(found.theta[None], problem.log_inputs)[0][0], smallest - frame.log_unit)
+        - observed
+    )
+    resource, response = few.resource(law), np.log(np.maximum(few.response, np.exp(smallest)))
+    slope, level = (
+        np.polyfit(resource - resource.mean(), response, 1)
+        if np.ptp(resource)
+        else (0.0, response.mean())
+    )
+    straight = (
+        level + slope * (beyond.resource(law) - resource.mean()) - (observed + frame.log_unit)
+    )
+    split = Split(
+        share_held=len(held) / points.n,
+        n_fitted=len(kept),
+        n_held=len(held),
+        reach=float(np.exp(beyond.resource(law).max() - resource.max())),
+        rmsle=float(np.sqrt(np.mean(error**2))),
+        bias=float(error.mean()),
+        rmsle_power=float(np.sqrt(np.mean(straight**2))),
+        converged=found.converged,
+    )
+    return split, error

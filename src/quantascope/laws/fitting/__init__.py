@@ -1,0 +1,1 @@
+"""The fitter: checked points, one minimiser, a global search, intervals, the result."""
