@@ -124,7 +124,7 @@ def pitfalls() -> list[str]:
 def test_every_warning_named_is_one_that_the_code_gives(phrase):
     """Source strings are joined over line breaks before they are searched."""
     folder = Path(quantascope.laws.__file__).parents[1]
-    sources = [*(folder / "laws").glob("*.py"), *(folder / "cli").glob("fit*.py")]
+    sources = [*(folder / "laws").rglob("*.py"), *(folder / "cli").glob("fit*.py")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     joined = re.sub(r'"\s*\n\s*f?"', "", text)
     assert phrase in re.sub(r"\{[^{}]*\}", "", joined).replace("  ", " ") or phrase in joined

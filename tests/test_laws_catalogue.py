@@ -150,7 +150,8 @@ def test_fit_goes_through_json_unchanged(name: str) -> None:
     inputs = _inputs(law)
     noise = np.exp(0.02 * stream(2, "noise", name).normal(size=N_POINTS))
     table = {**inputs, law.response: law(_truth(law, inputs), **inputs) * noise}
-    found = fit(law, table, meaning=_meaning(law))
+    held = {"n_tasks": 800.0} if "n_tasks" in law.names else {}
+    found = fit(law, table, meaning=_meaning(law), fixed=held)
     again = LawFit.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
     assert again.params == found.params
     assert again.intervals == found.intervals

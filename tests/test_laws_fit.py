@@ -192,6 +192,16 @@ def test_fixed_and_tied_parameters_stay_so() -> None:
     assert min(held.objective, tied.objective) > free.objective
 
 
+def test_a_floor_can_be_held_at_zero() -> None:
+    x = np.geomspace(1e3, 1e8, 25)
+    loss = 12 * x**-0.2 * np.exp(0.05 * stream(3, "noise").normal(size=25))
+    held = fit("floor", {"x": x, "loss": loss}, fixed={"E": 0.0})
+    plain = fit("power", {"x": x, "loss": loss})
+    assert held.params["E"] == 0.0
+    # the bound that stands for zero is 1e-6 of the response
+    assert held.params["alpha"] == pytest.approx(plain.params["alpha"], rel=1e-4)
+
+
 def test_weights_count_like_repeated_rows() -> None:
     data = planted(2)
     weights = np.where(np.arange(64) % 3 == 0, 2.0, 1.0)

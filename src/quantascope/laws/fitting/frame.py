@@ -7,7 +7,7 @@ depends on alpha), the fit works in the caller's units.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -115,10 +115,12 @@ def _held(law: Law, fixed: Mapping[str, float]) -> Floats:
     held = np.full(len(law.params), np.nan)
     for name, value in fixed.items():
         param = law.params[law.index(name)]
-        if not np.isfinite(value) or (param.positive and value <= 0):
+        least = -np.inf if not param.positive else 0.0
+        if not (np.isfinite(value) and (value > least or (value == 0 and param.role == "floor"))):
             allowed = "numbers > 0" if param.positive else "finite numbers"
             raise ValueError(f"fixed: {name}={value}; allowed are {allowed}")
-        held[law.index(name)] = np.log(value) if param.positive else value
+        with np.errstate(divide="ignore"):  # a floor of zero is -inf
+            held[law.index(name)] = np.log(value) if param.positive else value
     return held
 
 
@@ -180,6 +182,8 @@ def _wide_bounds(law: Law, log_unit: float) -> tuple[Floats, Floats]:
 
 
 def _checked(frame: Frame) -> Frame:
+    at_zero = np.isneginf(frame.held)  # the lower bound of a floor stands for zero
+    frame = replace(frame, held=np.where(at_zero, frame.lo, frame.held))
     outside = (frame.held < frame.lo) | (frame.held > frame.hi)
     if outside.any():
         param = frame.law.params[int(np.flatnonzero(outside)[0])]
