@@ -5,7 +5,7 @@ of the logarithm on the held-out points is the score. A fit's own residuals say 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +15,7 @@ from quantascope.laws.fitting.frame import choose_frame
 from quantascope.laws.fitting.objective import Objective
 from quantascope.laws.fitting.search import search
 from quantascope.laws.forms.law import Floats, Law
+from quantascope.laws.forms.table import find_law
 
 __all__ = ["Extrapolation", "Split", "extrapolate"]
 
@@ -35,7 +36,7 @@ class Split:
     bias: float
     """Mean of the same; negative where the law promises too low a loss."""
     rmsle_power: float
-    """The same score of a plain power law in the resource, fitted to the same points."""
+    """The same score of a power law in the resource, fitted alike to the same points."""
     converged: bool
 
 
@@ -114,34 +115,39 @@ def _score(
     few, beyond = points.take(kept), points.take(held)
     frame = choose_frame(law, few, fixed=fixed, tied=tied)
     found = search(frame, few, objective)
-    problem = frame.problem(beyond, objective)
-    smallest = (
-        np.log(few.response[few.response > 0].min()) - 7
-    )  # a response of zero counts as 1/1000
-    observed = np.maximum(
-        np.log(np.maximum(problem.response[0], 1e-300)), smallest - frame.log_unit
-    )
-    error = (
-        np.maximum(law.form(found.theta[None], problem.log_inputs)[0][0], smallest - frame.log_unit)
-        - observed
-    )
-    resource, response = few.resource(law), np.log(np.maximum(few.response, np.exp(smallest)))
-    slope, level = (
-        np.polyfit(resource - resource.mean(), response, 1)
-        if np.ptp(resource)
-        else (0.0, response.mean())
-    )
-    straight = (
-        level + slope * (beyond.resource(law) - resource.mean()) - (observed + frame.log_unit)
+    smallest = few.response[few.response > 0].min()
+    predicted = np.exp(law.form(found.theta[None], frame.log_inputs(beyond))[0][0] + frame.log_unit)
+    error = _log_error(predicted, beyond.response, smallest=smallest)
+    straight = _log_error(
+        _power_law(law, few, beyond, objective), beyond.response, smallest=smallest
     )
     split = Split(
         share_held=len(held) / points.n,
         n_fitted=len(kept),
         n_held=len(held),
-        reach=float(np.exp(beyond.resource(law).max() - resource.max())),
+        reach=float(np.exp(beyond.resource(law).max() - few.resource(law).max())),
         rmsle=float(np.sqrt(np.mean(error**2))),
         bias=float(error.mean()),
         rmsle_power=float(np.sqrt(np.mean(straight**2))),
         converged=found.converged,
     )
     return split, error
+
+
+def _log_error(predicted: Floats, observed: Floats, *, smallest: float) -> Floats:
+    """Log predicted less log observed; a response of zero counts as the smallest one fitted."""
+    zero = observed <= 0
+    with np.errstate(divide="ignore"):
+        log_predicted = np.log(np.where(zero, np.maximum(predicted, smallest), predicted))
+    return np.asarray(log_predicted - np.log(np.where(zero, smallest, observed)))
+
+
+def _power_law(law: Law, few: Points, beyond: Points, objective: Objective) -> Floats:
+    """Predictions of a power law in the resource, fitted with the same objective."""
+    power = find_law("power")
+    centre = few.resource(law).mean()  # a product of inputs may overflow
+    one = replace(few, inputs=np.exp(few.resource(law) - centre)[None])
+    frame = choose_frame(power, one, fixed={}, tied={})
+    theta = frame.outward(search(frame, one, objective).theta[None])
+    x = (beyond.resource(law) - centre)[None]
+    return np.asarray(np.exp(power.form(theta, x)[0][0]))

@@ -14,6 +14,9 @@ __all__ = ["MAX_POINTS", "Points", "read_points"]
 MAX_POINTS: Final = 200_000
 """More points than this are refused: a loss at every step of a run is thinned first."""
 
+_WEIGHTS: Final = (1e-9, 1e9)
+_WEIGHTS_SAID: Final = "that are 0 or from 1e-9 to 1e9"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
@@ -98,6 +101,8 @@ def read_points(
     if len(set(counts.values())) > 1:
         raise ValueError(f"data: columns of unequal length ({counts})")
     n = counts[response]
+    if not n:
+        raise ValueError("data: no points; a law needs some")
     if n > MAX_POINTS:
         raise ValueError(
             f"data: {n:,} points; allowed are {MAX_POINTS:,}, thin runs to log-spaced steps first"
@@ -106,7 +111,7 @@ def read_points(
         _check(name, columns[name], columns[name] > 0, "> 0")
     values = columns[response]
     _check(response, values, values >= 0 if raw else values > 0, ">= 0" if raw else "> 0")
-    if n and not values.max() > 0:
+    if not values.max() > 0:
         raise ValueError(f"{response}: all values are 0; a law needs some above")
     weight = _weights(weights, n)
     kept = weight > 0  # a point without weight is left out, also of every count
@@ -121,7 +126,9 @@ def read_points(
 
 def _numbers(name: str, column: ArrayLike) -> Floats:
     try:
-        return np.asarray(column, dtype=np.float64).ravel()
+        if np.iscomplexobj(column):
+            raise TypeError("complex numbers")
+        return np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan).ravel()
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: not a column of numbers ({str(error)[:60]!r})") from None
 
@@ -142,6 +149,8 @@ def _weights(weights: ArrayLike | None, n: int) -> Floats:
     if len(found) != n:
         raise ValueError(f"weights: {len(found)} for {n} points")
     _check("weights", found, found >= 0, ">= 0")
+    least, most = _WEIGHTS
+    _check("weights", found, (found == 0) | ((found >= least) & (found <= most)), _WEIGHTS_SAID)
     if not (found > 0).any():
         raise ValueError("weights: all are 0")
     return found
@@ -151,6 +160,8 @@ def _labels(group: ArrayLike, n: int) -> NDArray[np.str_]:
     labels = np.asarray(group).ravel()
     if len(labels) != n:
         raise ValueError(f"group: {len(labels)} labels for {n} points")
+    if any(label is None or str(label) == "nan" for label in labels.tolist()):
+        raise ValueError("group: a label is missing (NaN); name the run of every point")
     return np.asarray(labels.astype(str))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from quantascope.core.progress import Advance, ignore_progress
 from quantascope.laws.fitting.data import Points, read_points
 from quantascope.laws.fitting.frame import Frame, choose_frame
+from quantascope.laws.fitting.misfit import misfits
 from quantascope.laws.fitting.objective import Objective, ObjectiveName
 from quantascope.laws.fitting.result import LawFit
 from quantascope.laws.fitting.search import Found, search
@@ -103,8 +104,10 @@ def fit(
     (1.7, 0.34, True)
     """
     row, goal = find_law(law), Objective(objective, delta, above)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence: {confidence}; allowed are numbers between 0 and 1")
+    if not (isinstance(confidence, int | float) and 0 < confidence < 1):
+        raise ValueError(f"confidence: {confidence!r}; allowed are numbers between 0 and 1")
+    if bootstrap is not None and not isinstance(bootstrap, Bootstrap):
+        raise ValueError(f"bootstrap: {bootstrap!r}; allowed is Bootstrap(n=...), or None")
     name = response or row.response
     units = _meaning(row, meaning)
     points = read_points(row, data, response=name, group=group, weights=weights, raw=goal.raw)
@@ -150,6 +153,7 @@ def fit(
         fixed=fixed,
         tied=tied,
         warnings=(
+            *misfits(row, points, setting.residual()),
             *_warn(points, found=found, goal=goal, scatter=setting.scatter(), units=units),
             *spread.warnings,
         ),

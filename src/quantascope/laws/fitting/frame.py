@@ -14,10 +14,13 @@ import numpy as np
 from quantascope.laws.fitting.data import Points
 from quantascope.laws.fitting.minimise import Problem
 from quantascope.laws.fitting.objective import Objective
-from quantascope.laws.forms.law import Floats, Law
+from quantascope.laws.forms.law import Bools, Floats, Law
 
 __all__ = ["Frame", "choose_frame"]
 
+_NEAR = 1e-6
+_NOTHING = 1e-9
+"""A floor below this share of the smallest response is zero."""
 _FAR = 230.0
 """Bound of log parameters in the caller's units: 1e100."""
 
@@ -34,12 +37,18 @@ class Frame:
     ties: Floats
     held: Floats
     """Value of each held parameter in internal coordinates of this frame, NaN where free."""
+    zero: Floats
+    """At or below this a floor counts as zero; -inf for all other parameters."""
+
+    def log_inputs(self, points: Points) -> Floats:
+        """Logarithms of the inputs in the units of this frame, axes ``input point``."""
+        return np.asarray(np.log(points.inputs) - self.log_units[:, None])
 
     def problem(self, points: Points, objective: Objective) -> Problem:
         """Put points into the units of this frame."""
         return Problem(
             form=self.law.form,
-            log_inputs=np.log(points.inputs) - self.log_units[:, None],
+            log_inputs=self.log_inputs(points),
             response=(points.response / np.exp(self.log_unit))[None],
             cases=points.weights[None],
             objective=objective,
@@ -47,6 +56,14 @@ class Frame:
             hi=self.hi,
             ties=self.ties,
         )
+
+    def at_low(self, theta: Floats) -> Bools:
+        """Tell which parameters are at their lower bound, or a floor at zero."""
+        return np.asarray(theta <= np.maximum(self.lo + _NEAR, self.zero))
+
+    def at_high(self, theta: Floats) -> Bools:
+        """Tell which parameters are at their upper bound."""
+        return np.asarray(theta >= self.hi - _NEAR)
 
     def settle(self, theta: Floats) -> Floats:
         """Impose held and tied values on starts, axes ``boot param``."""
@@ -96,25 +113,34 @@ def choose_frame(
     ties = _ties(law, held, tied)
     log_units, log_unit = _units(law, points)
     involved = [law.index(name) for name in {*fixed, *tied, *tied.values()}]
+    lo, hi = np.array([param.bounds for param in law.params]).T.copy()
     if own_units or not _translatable(law, involved, tied):
-        log_units, natural_floor = np.zeros(len(law.inputs)), log_unit
-        lo, hi = _wide_bounds(law, natural_floor)
-        return _checked(
-            Frame(law=law, log_units=log_units, log_unit=0.0, lo=lo, hi=hi, ties=ties, held=held)
-        )
-    shift = _shift(law, log_units, log_unit)
-    bounds = np.array([param.bounds for param in law.params])
-    lo, hi = bounds[:, 0].copy(), bounds[:, 1].copy()
+        lo, hi = _wide_bounds(law, lo, hi, log_unit=log_unit)
+        log_units, log_unit = np.zeros(len(law.inputs)), 0.0
     frame = Frame(
-        law=law, log_units=log_units, log_unit=log_unit, lo=lo, hi=hi, ties=ties, held=held - shift
+        law=law,
+        log_units=log_units,
+        log_unit=log_unit,
+        lo=lo,
+        hi=hi,
+        ties=ties,
+        held=held - _shift(law, log_units, log_unit),
+        zero=_zero(law, points, log_unit=log_unit),
     )
     return _checked(frame)
+
+
+def _zero(law: Law, points: Points, *, log_unit: float) -> Floats:
+    smallest = np.log(_NOTHING * points.response[points.response > 0].min()) - log_unit
+    return np.array([smallest if param.role == "floor" else -np.inf for param in law.params])
 
 
 def _held(law: Law, fixed: Mapping[str, float]) -> Floats:
     held = np.full(len(law.params), np.nan)
     for name, value in fixed.items():
         param = law.params[law.index(name)]
+        if isinstance(value, str | bytes) or not np.isreal(value):
+            raise ValueError(f"fixed: {name}={value!r}; allowed are numbers")
         least = -np.inf if not param.positive else 0.0
         if not (np.isfinite(value) and (value > least or (value == 0 and param.role == "floor"))):
             allowed = "numbers > 0" if param.positive else "finite numbers"
@@ -171,8 +197,9 @@ def _translatable(law: Law, involved: list[int], tied: Mapping[str, str]) -> boo
     return alike and bool(np.allclose(one[involved], other[involved]))
 
 
-def _wide_bounds(law: Law, log_unit: float) -> tuple[Floats, Floats]:
-    lo, hi = np.array([param.bounds for param in law.params]).T.copy()
+def _wide_bounds(law: Law, lo: Floats, hi: Floats, *, log_unit: float) -> tuple[Floats, Floats]:
+    """Bounds that hold in the caller's units, whatever these are."""
+    lo, hi = lo.copy(), hi.copy()
     for index, param in enumerate(law.params):
         if param.role == "floor":
             lo[index], hi[index] = lo[index] + log_unit, hi[index] + log_unit

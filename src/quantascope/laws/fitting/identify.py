@@ -1,7 +1,6 @@
 """What the data do not say: floors at zero, breaks outside the data, flat profiles, bounds."""
 
 from collections.abc import Mapping
-from typing import Final
 
 import numpy as np
 
@@ -10,8 +9,6 @@ from quantascope.laws.fitting.frame import Frame
 from quantascope.laws.forms.law import Floats, Param
 
 __all__ = ["reasons_not_identified"]
-
-_NEAR: Final = 1e-6
 
 
 def reasons_not_identified(
@@ -59,9 +56,10 @@ def reasons_not_identified(
 
 
 def _at_bound(frame: Frame, param: Param, *, at: float, index: int) -> str:
-    if at <= frame.lo[index] + _NEAR:
+    theta = np.full(len(frame.lo), at)
+    if frame.at_low(theta)[index]:
         return "at zero" if param.role == "floor" else "at its lower bound"
-    return "at its upper bound" if at >= frame.hi[index] - _NEAR else ""
+    return "at its upper bound" if frame.at_high(theta)[index] else ""
 
 
 def _outside(frame: Frame, points: Points, param: Param, *, at: float) -> str:

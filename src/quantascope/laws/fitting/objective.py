@@ -35,11 +35,11 @@ class Objective:
         """Refuse what cannot be minimised."""
         if self.name not in _NAMES:
             raise ValueError(f"objective: {self.name!r}; allowed are {', '.join(_NAMES)}")
-        if not (np.isfinite(self.delta) and self.delta > 0):
-            raise ValueError(f"delta: {self.delta}; allowed are numbers > 0 (unit: log residual)")
-        if not 0 < self.above < 1:
+        if not (_is_number(self.delta) and self.delta > 0):
+            raise ValueError(f"delta: {self.delta!r}; allowed are numbers > 0 (log residual)")
+        if not (_is_number(self.above) and 0 < self.above < 1):
             raise ValueError(
-                f"above: {self.above}; allowed are numbers between 0 and 1, .5 is symmetric"
+                f"above: {self.above!r}; allowed are numbers between 0 and 1, .5 is symmetric"
             )
 
     @property
@@ -77,3 +77,7 @@ class Objective:
         if self.name != "asymmetric":
             return 1.0
         return np.where(residual > 0, 2 * self.above, 2 * (1 - self.above))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))

@@ -16,9 +16,10 @@ from quantascope.laws.fitting.data import Points
 from quantascope.laws.fitting.draw import draw_fit
 from quantascope.laws.fitting.frame import Frame, choose_frame
 from quantascope.laws.fitting.objective import Objective
+from quantascope.laws.fitting.reading import check_agreement, check_fields
 from quantascope.laws.fitting.spread import Profile, profile_interval, residuals_of, sandwich
 from quantascope.laws.forms.law import Floats, Law
-from quantascope.laws.forms.table import find_law
+from quantascope.laws.forms.table import LAWS, find_law
 
 __all__ = ["LawFit", "Prediction"]
 
@@ -153,7 +154,7 @@ class LawFit:
             return lo, hi
         from scipy import stats  # noqa: PLC0415  (only here)
 
-        frame, points, objective = self._setting()
+        frame, points, objective = self.setting()
         theta = law.encode(self.params)
         covariance = sandwich(frame, points, objective, theta=theta[0])
         usable = np.where(np.isfinite(covariance), covariance, 0.0)
@@ -174,7 +175,7 @@ class LawFit:
         DataError
             If the fit was read from a file without its points.
         """
-        frame, points, objective = self._setting()
+        frame, points, objective = self.setting()
         if not np.isnan(frame.held[frame.law.index(name)]):
             raise ValueError(f"profile: {name} was fixed at {self.params[name]:g}")
         theta = np.maximum(frame.law.encode(self.params)[0], frame.lo)
@@ -184,7 +185,7 @@ class LawFit:
 
     def residuals(self) -> Floats:
         """Residuals of the fitted points, log observed over fitted (raw where fitted raw)."""
-        frame, points, objective = self._setting()
+        frame, points, objective = self.setting()
         return residuals_of(frame, points, objective, theta=frame.law.encode(self.params)[0])[0]
 
     def plot(self, *, ax: Any) -> Any:  # noqa: ANN401  (matplotlib is not imported here)
@@ -228,6 +229,8 @@ class LawFit:
                 f"damaged fit: no {', '.join(missing[:5])}; "
                 "make it again with `quantascope fit --json`"
             )
+        row = law or _known_law(found["law"])
+        check_fields(found, row)
         values = {name: found[name] for name in known}
         values["intervals"] = {name: _ends(pair) for name, pair in found["intervals"].items()}
         values["se"] = {
@@ -239,9 +242,18 @@ class LawFit:
             None if found["replicates"] is None else np.array(found["replicates"], dtype=np.float64)
         )
         values["points"] = None if found["points"] is None else _points_from_json(found["points"])
-        return cls(**values, own_law=law)
+        read = cls(**values, own_law=law)
+        check_agreement(read)
+        return read
 
-    def _setting(self) -> tuple[Frame, Points, Objective]:
+    def setting(self) -> tuple[Frame, Points, Objective]:
+        """Give frame (in the units of the data), points and objective of this fit.
+
+        Raises
+        ------
+        DataError
+            If the fit was read from a file without its points.
+        """
         if self.points is None:
             raise DataError(
                 f"fit of {self.law}: its points are not kept (over 20,000); fit the table again"
@@ -251,6 +263,15 @@ class LawFit:
             self.row, self.points, fixed=self.fixed, tied=self.tied, own_units=True
         )
         return frame, self.points, objective
+
+
+def _known_law(name: object) -> Law:
+    if not isinstance(name, str) or name not in LAWS:
+        raise DataError(
+            f"law {name!r:.40} of this fit is none of the table; pass a law of your own: "
+            "from_json(found, law=...)"
+        )
+    return LAWS[name]
 
 
 def _points_to_json(points: Points) -> dict[str, Any] | None:

@@ -19,9 +19,16 @@ from quantascope.laws.fitting.data import Points
 from quantascope.laws.fitting.frame import Frame
 from quantascope.laws.fitting.minimise import evaluate, minimise
 from quantascope.laws.fitting.objective import Objective
-from quantascope.laws.forms.law import Floats
+from quantascope.laws.forms.law import Bools, Floats
 
-__all__ = ["Profile", "profile_interval", "profile_values", "residuals_of", "sandwich"]
+__all__ = [
+    "Profile",
+    "model_covariance",
+    "profile_interval",
+    "profile_values",
+    "residuals_of",
+    "sandwich",
+]
 
 _N_RELAYS: Final = 2
 """Each value starts again this often from its inner neighbour's solution, and keeps the better."""
@@ -83,14 +90,37 @@ def sandwich(frame: Frame, points: Points, objective: Objective, *, theta: Float
         factor = n_groups / max(n_groups - 1, 1) * (n - 1) / max(n - size, 1)
     inverse, lost = _inverse(bend)
     covariance = factor * inverse @ (score @ score.T) @ inverse
-    covariance[np.diag_indices(size)] += np.where(lost, np.inf, 0.0)
-    full = frame.ties @ np.where(np.isinf(covariance), 0.0, covariance) @ frame.ties.T
-    full[np.diag_indices(len(full))] = np.maximum(np.diag(full), 0.0)  # rounding of a zero
-    full[np.diag_indices(len(full))] += np.where((frame.ties * lost).any(axis=1), np.inf, 0.0)
+    return _all_params(frame, covariance, lost)
+
+
+def model_covariance(
+    frame: Frame, points: Points, objective: Objective, *, theta: Floats
+) -> Floats:
+    """Covariance of the parameters if all errors are of one size, for few points.
+
+    The sandwich estimates the size of each error by its own residual, which a fit with few
+    points to spare has made small.
+    """
+    residual, gradient = residuals_of(frame, points, objective, theta=theta)
+    free = frame.ties.T @ gradient
+    bend = (free * (points.weights * _curvature(residual, objective, free=len(free)))) @ free.T
+    inverse, lost = _inverse(bend)
+    factor = _scale(frame, points, objective, theta=theta)
+    return _all_params(frame, inverse / factor if factor else np.full_like(inverse, np.inf), lost)
+
+
+def _all_params(frame: Frame, covariance: Floats, lost: Bools) -> Floats:
+    """Spread a covariance of free coordinates over all parameters; infinite where data are mute."""
+    usable = np.where(np.isfinite(covariance), covariance, 0.0)
+    full = frame.ties @ usable @ frame.ties.T
+    mute = lost | ~np.isfinite(np.diag(covariance))
+    variance = np.maximum(np.diag(full), 0.0)  # rounding of a zero
+    variance = np.where((frame.ties * mute).any(axis=1), np.inf, variance)
+    full[np.diag_indices(len(full))] = variance
     return np.asarray(full)
 
 
-def _inverse(matrix: Floats) -> tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+def _inverse(matrix: Floats) -> tuple[Floats, Bools]:
     """Inverse over the directions that data inform, and the coordinates that they do not."""
     scale = np.sqrt(np.diag(matrix))
     safe = np.where(scale > 0, scale, 1.0)
@@ -121,7 +151,7 @@ def _scale(frame: Frame, points: Points, objective: Objective, *, theta: Floats)
     residual, _ = residuals_of(frame, points, objective, theta=theta)
     n, free = points.n, frame.ties.shape[1]
     bend = (points.weights * _curvature(residual, objective, free=free)).sum()
-    power = (points.weights * (objective.weight(residual) * residual) ** 2).sum()
+    power = ((points.weights * objective.weight(residual) * residual) ** 2).sum()
     if power == 0:
         return np.inf
     return float(bend / power * (n - free) / n) if n > free else 0.0
@@ -163,8 +193,9 @@ def profile_interval(
         value = np.unique(np.clip(theta[index] + steps, frame.lo[index], frame.hi[index]))
         minima = profile_values(frame, points, objective, theta=theta, name=name, at=value)
         root = _signed_root(value - theta[index], minima - lowest, factor=factor)
-        lo, open_lo = _crossing(value, root, target=-limit)
-        hi, open_hi = _crossing(value, root, target=limit)
+        ends = {"centre": float(theta[index]), "limit": float(limit)}
+        lo, open_lo = _crossing(value, root, **ends, upward=False)
+        hi, open_hi = _crossing(value, root, **ends, upward=True)
         if not (open_lo or open_hi):
             break
     natural = np.exp if frame.law.params[index].positive else np.asarray
@@ -182,21 +213,21 @@ def profile_interval(
     )
 
 
-def _crossing(value: Floats, root: Floats, *, target: float) -> tuple[float, bool]:
-    """Where the signed root passes the target; the bound, and True, if it never does."""
-    rising = np.maximum.accumulate(root)
-    if target < 0:
-        if root[0] > target:
-            return float(value[0]), True
-    elif rising[-1] < target:
-        return float(value[-1]), True
-    keep = np.concatenate([[True], np.diff(rising) > 0])
-    curve = PchipInterpolator(value[keep], rising[keep])
-    solutions = curve.solve(target, extrapolate=False)
-    solutions = solutions[np.isfinite(solutions)]
-    return float(solutions[-1] if target < 0 else solutions[0]) if len(solutions) else float(
-        value[keep][-1]
-    ), False
+def _crossing(
+    value: Floats, root: Floats, *, centre: float, limit: float, upward: bool
+) -> tuple[float, bool]:
+    """Walk from the estimate until the root passes the limit; the bound and True if never."""
+    side = np.flatnonzero(value >= centre) if upward else np.flatnonzero(value <= centre)[::-1]
+    rising = np.maximum.accumulate(np.abs(root[side]))
+    if rising[-1] < limit:
+        return float(value[side[-1]]), True
+    keep = np.append(np.diff(rising) > 0, True)  # of a flat stretch the outer end
+    distance, height = np.abs(value[side[keep]] - centre), rising[keep]
+    if len(height) == 1 or height[0] >= limit:  # already past it: exact data
+        return float(value[side[keep][0]]), False
+    at = PchipInterpolator(distance, height).solve(limit, extrapolate=False)
+    crossed = float(at[np.isfinite(at)][0])
+    return centre + (crossed if upward else -crossed), False
 
 
 def _signed_root(side: Floats, rise: Floats, *, factor: float) -> Floats:

@@ -1,7 +1,7 @@
 """Intervals of a fit, by profile, sandwich or bootstrap, and what they say of identification."""
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 from scipy import stats
@@ -19,12 +19,19 @@ from quantascope.laws.fitting.resample import (
     percentile_interval,
     replicate,
 )
-from quantascope.laws.fitting.spread import profile_interval, residuals_of, sandwich
+from quantascope.laws.fitting.spread import (
+    model_covariance,
+    profile_interval,
+    residuals_of,
+    sandwich,
+)
 from quantascope.laws.forms.law import Floats
 
 __all__ = ["Bootstrap", "Setting", "Spread", "measure_spread", "resampled"]
 
-_NEAR = 1e-6
+_POINTS_PER_PARAM: Final = 5
+"""With fewer the sandwich is too small."""
+_MAX_REPLICATES: Final = 1_000_000
 
 ResampledInterval = Literal["auto", "percentile", "expanded", "bca"]
 
@@ -43,8 +50,11 @@ class Bootstrap:
 
     def __post_init__(self) -> None:
         """Refuse what gives no interval."""
-        if self.n < 100:
-            raise ValueError(f"bootstrap: {self.n} replicates; allowed are integers >= 100")
+        if not isinstance(self.n, int) or not 100 <= self.n <= _MAX_REPLICATES:
+            raise ValueError(
+                f"bootstrap: {self.n!r} replicates; allowed are integers from 100 to "
+                f"{_MAX_REPLICATES:,}"
+            )
         if self.interval not in get_args(ResampledInterval):
             raise ValueError(
                 f"interval: {self.interval!r}; allowed are {', '.join(get_args(ResampledInterval))}"
@@ -67,8 +77,8 @@ class Setting:
         """Give parameters in the caller's units, axes ``boot param``; a floor at its bound is 0."""
         law = self.frame.law
         values = np.stack(list(law.decode(self.frame.outward(theta)).values()), axis=-1)
-        floors = np.array([param.role == "floor" for param in law.params])
-        return np.where(floors & (theta <= self.frame.lo + _NEAR), 0.0, values)
+        floors = np.isfinite(self.frame.zero)
+        return np.where(floors & self.frame.at_low(theta), 0.0, values)
 
     def named(self, theta: Floats) -> list[dict[str, float]]:
         """Give the same as one dictionary a row."""
@@ -84,12 +94,18 @@ class Setting:
         )
 
     def covariance(self) -> Floats:
-        """Sandwich covariance in the caller's units, internal coordinates."""
-        return sandwich(self.own, self.points, self.objective, theta=self.own_theta())
+        """Covariance in the caller's units: the sandwich, from five points a parameter on."""
+        few = self.points.n < _POINTS_PER_PARAM * self.frame.ties.shape[1]
+        way = model_covariance if few and self.points.groups is None else sandwich
+        return way(self.own, self.points, self.objective, theta=self.own_theta())
+
+    def residual(self) -> Floats:
+        """Residuals, in logarithms or the caller's unit, axis ``point``."""
+        return residuals_of(self.own, self.points, self.objective, theta=self.own_theta())[0]
 
     def scatter(self) -> float:
         """Root mean square residual, corrected for the fitted parameters, in the caller's unit."""
-        residual, _ = residuals_of(self.own, self.points, self.objective, theta=self.own_theta())
+        residual = self.residual()
         weight = self.points.weights / self.points.weights.mean()
         n, free = self.points.n, self.frame.ties.shape[1]
         return float(np.sqrt((weight * residual**2).sum() / max(n - free, 1)))
@@ -265,8 +281,8 @@ def _merge_open(setting: Setting, theta: Floats, known: dict[str, str]) -> dict[
     for index, param in enumerate(setting.frame.law.params):
         if not np.isnan(setting.frame.held[index]) or param.name in found:
             continue
-        low = np.mean(theta[:, index] <= setting.frame.lo[index] + _NEAR)
-        high = np.mean(theta[:, index] >= setting.frame.hi[index] - _NEAR)
+        low = np.mean(setting.frame.at_low(theta)[:, index])
+        high = np.mean(setting.frame.at_high(theta)[:, index])
         if low >= tail:
             found[param.name] = (
                 f"{low:.0%} of the bootstrap is at "

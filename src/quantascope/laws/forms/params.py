@@ -13,7 +13,7 @@ _FLOOR = "the loss that no scale removes"
 
 def floor(name: str, meaning: str = _FLOOR) -> Param:
     """Make a level that the response approaches; zero is its lower end."""
-    return Param(name=name, meaning=meaning, role="floor", lo=1e-6, hi=1e2, positive=True)
+    return Param(name=name, meaning=meaning, role="floor", lo=1e-12, hi=1e2, positive=True)
 
 
 def prefactor(name: str, meaning: str) -> Param:
