@@ -1,11 +1,11 @@
 """Floor 1: laws as functions, one fitter, and what follows from a fit.
 
-    forms      laws as functions of logarithms, and their table
-    fitting    points, minimiser, global search, intervals, the result
-    choosing   extrapolation scores, leaderboard, audit of published parameters
-    planning   budgets: three approaches, steps and batch
-    tails      power-law tails
-    shapes     shapes of curves
+forms      laws as functions of logarithms, and their table
+fitting    points, minimiser, global search, intervals, the result
+choosing   extrapolation scores, leaderboard, audit of published parameters
+planning   budgets: three approaches, steps and batch
+tails      power-law tails
+shapes     shapes of curves
 """
 
 from quantascope.laws.choosing.select import compare_laws
