@@ -5,7 +5,7 @@ fit.params["alpha"], fit.interval("alpha"), fit.predict({"N": 7e10, "D": 1.4e12}
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +17,7 @@ from quantascope.laws.fitting.misfit import misfits
 from quantascope.laws.fitting.objective import Objective, ObjectiveName
 from quantascope.laws.fitting.result import LawFit
 from quantascope.laws.fitting.search import Found, search
-from quantascope.laws.fitting.uncertainty import Bootstrap, Setting, measure_spread
+from quantascope.laws.fitting.uncertainty import Bootstrap, Setting, Spread, measure_spread
 from quantascope.laws.forms.law import Law
 from quantascope.laws.forms.table import LAWS, find_law
 
@@ -104,10 +104,7 @@ def fit(
     (1.7, 0.34, True)
     """
     row, goal = find_law(law), Objective(objective, delta, above)
-    if not (isinstance(confidence, int | float) and 0 < confidence < 1):
-        raise ValueError(f"confidence: {confidence!r}; allowed are numbers between 0 and 1")
-    if bootstrap is not None and not isinstance(bootstrap, Bootstrap):
-        raise ValueError(f"bootstrap: {bootstrap!r}; allowed is Bootstrap(n=...), or None")
+    _check_options(confidence, bootstrap)
     name = response or row.response
     units = _meaning(row, meaning)
     points = read_points(row, data, response=name, group=group, weights=weights, raw=goal.raw)
@@ -124,43 +121,62 @@ def fit(
         confidence=confidence,
     )
     spread = measure_spread(setting, bootstrap, advance=advance)
+    warnings = (
+        *misfits(row, points, setting.residual()),
+        *_warn(points, found=found, goal=goal, scatter=setting.scatter(), units=units),
+        *spread.warnings,
+    )
     return LawFit(
-        law=row.name,
-        formula=row.formula,
-        params=setting.named(found.theta[None])[0],
-        objective=found.value * (np.exp(2 * frame.log_unit) if goal.raw else 1.0),
-        objective_name=goal.name,
-        delta=delta,
-        above=above,
-        converged=found.converged,
-        identified=not spread.not_identified,
-        not_identified=spread.not_identified,
-        se=spread.se,
-        intervals=spread.intervals,
-        confidence=confidence,
-        interval_method=spread.method,
-        n_points=points.n,
-        n_groups=points.n_groups,
-        n_starts=found.n_starts,
-        n_reached=found.n_reached,
-        scatter=setting.scatter(),
-        ranges={
-            n: (float(r.min()), float(r.max()))
-            for n, r in zip(row.inputs, points.inputs, strict=True)
-        },
+        **_point_fit(setting, found),
+        **_intervals(setting, spread),
         meaning=units,
         response=name,
         fixed=fixed,
         tied=tied,
-        warnings=(
-            *misfits(row, points, setting.residual()),
-            *_warn(points, found=found, goal=goal, scatter=setting.scatter(), units=units),
-            *spread.warnings,
-        ),
-        replicates=spread.replicates,
+        warnings=warnings,
         points=points,
         own_law=None if row is LAWS.get(row.name) else row,
     )
+
+
+def _point_fit(setting: Setting, found: Found) -> dict[str, Any]:
+    law, points, goal = setting.frame.law, setting.points, setting.objective
+    inputs = zip(law.inputs, points.inputs, strict=True)
+    return {
+        "law": law.name,
+        "formula": law.formula,
+        "params": setting.named(found.theta[None])[0],
+        "objective": found.value * (np.exp(2 * setting.frame.log_unit) if goal.raw else 1.0),
+        "objective_name": goal.name,
+        "delta": goal.delta,
+        "above": goal.above,
+        "converged": found.converged,
+        "n_starts": found.n_starts,
+        "n_reached": found.n_reached,
+        "n_points": points.n,
+        "n_groups": points.n_groups,
+        "scatter": setting.scatter(),
+        "ranges": {name: (float(row.min()), float(row.max())) for name, row in inputs},
+    }
+
+
+def _intervals(setting: Setting, spread: Spread) -> dict[str, Any]:
+    return {
+        "identified": not spread.not_identified,
+        "not_identified": spread.not_identified,
+        "se": spread.se,
+        "intervals": spread.intervals,
+        "confidence": setting.confidence,
+        "interval_method": spread.method,
+        "replicates": spread.replicates,
+    }
+
+
+def _check_options(confidence: object, bootstrap: object) -> None:
+    if not (isinstance(confidence, int | float) and 0 < confidence < 1):
+        raise ValueError(f"confidence: {confidence!r}; allowed are numbers between 0 and 1")
+    if bootstrap is not None and not isinstance(bootstrap, Bootstrap):
+        raise ValueError(f"bootstrap: {bootstrap!r}; allowed is Bootstrap(n=...), or None")
 
 
 def _meaning(law: Law, meaning: Mapping[str, str] | None) -> dict[str, str]:
