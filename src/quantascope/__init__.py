@@ -4,12 +4,16 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-__all__ = ["__version__", "discover", "load"]
+__all__ = ["__version__", "discover", "fit", "load"]
 
 __version__ = version("quantascope")
 
 # imported when first used, so that `import quantascope` needs neither tables nor torch
-_LAZY = {"load": "quantascope.reader.run", "discover": "quantascope.pipeline.module"}
+_LAZY = {
+    "load": "quantascope.reader.run",
+    "discover": "quantascope.pipeline.module",
+    "fit": "quantascope.laws",
+}
 
 
 def __getattr__(name: str) -> Any:
