@@ -163,7 +163,7 @@ def test_a_plan_of_steps_needs_the_critical_batch(call):
         ("fit.json --flop 1e20 --batch batch.json", 2, "--batch"),
         ("steps.json --flop 1e20", 2, "--batch"),
         ("steps.json --flop 1e20 --batch fit.json", 2, "critical-batch"),
-        ("steps.json --flop 1e20 --batch batch.json --batch-ratio 0", 2, "batch_ratio"),
+        ("steps.json --flop 1e20 --batch batch.json --batch-ratio 0", 2, "--batch-ratio"),
         ("steps.json --flop 1e20 --batch batch.json --plot a.svg", 2, "--plot"),
         ("bare.json --flop 1e20 --bootstrap 5", 2, "bootstrap"),
         ("fit.json --flop 1e20 --x N=n", 2, "--data"),

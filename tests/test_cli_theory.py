@@ -95,10 +95,22 @@ def test_a_loss_is_inverted():
         ([*PREDICT, "--by", "N", "--capacity", "0"], ["capacity"]),
         (["theory", "predict", "--alpha", "1e308", "--by", "N"], ["alpha", "50"]),
         (["theory", "exponents"], ["--alpha", "exactly one"]),
-        (["theory", "exponents", "--alpha-D", "1.5"], ["alpha_D", "1.5"]),
+        (["theory", "exponents", "--alpha-D", "1.5"], ["--alpha-D", "1.5", "above 0 and below 1"]),
         (["theory", "invert", "--loss", "2", "--alpha", "0.4"], ["loss", "2"]),
         (["theory", "invert", "--loss", "0.5"], ["--alpha", "--quanta"]),
-        (["theory", "invert", "--slope", "0.5", "--n-tasks", "20"], ["--n-tasks", "30"]),
+        (["theory", "invert", "--slope", "0.5", "--n-tasks", "20"], ["--n-tasks", "from 31 on"]),
+        (["theory", "invert", "--loss", "0", "--alpha", "0.4"], ["--loss", "0 is a, which"]),
+        (["theory", "invert", "--loss", "0", "--quanta", "9"], ["--loss", "0 found"]),
+        (["theory", "invert", "--loss", "0.5", "--quanta", "0"], ["--quanta", "0 found"]),
+        (["theory", "exponents", "--alpha", "0"], ["--alpha: 0", "above 0"]),
+        (["theory", "exponents", "--zipf", "1"], ["--zipf: 1", "above 1"]),
+        (["theory", "exponents", "--zipf", "99"], ["--zipf", "98 found", "50"]),
+        (["theory", "exponents", "--alpha", "1", "--n-tasks", "1.5"], ["--n-tasks", "whole"]),
+        (["theory", "exponents", "--alpha", "1", "--n-tasks", "nan"], ["--n-tasks", "whole"]),
+        ([*PREDICT, "--by", "N", "--n-tasks", "2"], ["--n-tasks", "without --at", "3"]),
+        ([*PREDICT, "--by", "N", "--a", "nan"], ["--a", "finite"]),
+        ([*PREDICT, "--by", "N", "--b", "inf"], ["--b", "finite"]),
+        ([*PREDICT, "--by", "N", "--plot", "."], ["--plot"]),
     ],
 )
 def test_wrong_calls_are_one_line(arguments, words):
@@ -107,6 +119,17 @@ def test_wrong_calls_are_one_line(arguments, words):
     for word in words:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_slope_that_is_left_out_says_why():
+    said = "slope_1_to_30 needs more than 30 quanta; --n-tasks is 10"
+    few = read("exponents --alpha 0.4 --n-tasks 10")
+    assert few["warnings"] == [said]
+    assert "slope_1_to_30" not in few
+    assert said in run("theory", "exponents", "--alpha", "0.4", "--n-tasks", "10")
+    many = read("exponents --alpha 0.4 --n-tasks 31")
+    assert many["warnings"] == []
+    assert "slope_1_to_30" in many
 
 
 def test_the_entry_turns_them_into_exit_code_2():

@@ -2,18 +2,25 @@
 
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from quantascope.cli.fit_file import read_fit, resampled
+
 if TYPE_CHECKING:
     from quantascope.laws.fitting.result import LawFit
+
+    _Read = tuple[Path, LawFit]
 
 __all__ = ["register"]
 
 _STEPS: Final = "kaplan-NS"
-_MAX_BYTES: Final = 400_000_000
+_REPLICATES: Final = 1000
+_TOLERANCE: Final = 1.25
 
 
 def register(app: typer.Typer) -> None:
@@ -35,18 +42,20 @@ def allocate(
     x: Annotated[
         list[str] | None, typer.Option(help="N=COLUMN and D=COLUMN of --data, perhaps C=COLUMN.")
     ] = None,
-    y: Annotated[str, typer.Option(help="Column of the loss in --data.")] = "loss",
+    y: Annotated[str | None, typer.Option(help="Column of the loss in --data [loss].")] = None,
     run: Annotated[str | None, typer.Option(help="Column of the run in --data.")] = None,
     tolerance: Annotated[
-        float, typer.Option(help="Largest over smallest compute of an isoFLOP slice.")
-    ] = 1.25,
+        float | None, typer.Option(help="Largest over smallest compute of an isoFLOP slice [1.25].")
+    ] = None,
     batch: Annotated[
         Path | None, typer.Option(help="Fit of critical-batch, for a fit of kaplan-NS.")
     ] = None,
-    batch_ratio: Annotated[float, typer.Option(help="Batch size over the critical one.")] = 1.0,
+    batch_ratio: Annotated[
+        float | None, typer.Option(help="Batch size over the critical one [1].")
+    ] = None,
     bootstrap: Annotated[
-        int, typer.Option(help="Replicates, where the fit has none of its own.")
-    ] = 1000,
+        int | None, typer.Option(help="Replicates, where the fit has none of its own [1000].")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of resampling.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the plan here, as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Figure to write: .svg, .png or .pdf.")] = None,
@@ -54,22 +63,30 @@ def allocate(
 ) -> None:
     """Plan compute-optimal training for budgets: parameters, tokens, loss, with intervals."""
     from quantascope.cli.allocate_text import plan_text
-    from quantascope.cli.output import check_figure, finite, write_json
+    from quantascope.cli.output import check_targets, finite, said_as, write_json
 
-    check_figure(plot)
-    if out and not out.parent.is_dir():
-        raise ValueError(f"--out: folder {out.parent} does not exist; make it first")
+    check_targets(out=out, plot=plot, inputs=[fit, data, batch])
     law_fit = read_fit(fit)
-    if law_fit.law == _STEPS:
-        _refuse_with_steps(plot=plot, data=data, shrink=shrink)
-        found = _plan_steps(law_fit, batch, flop, ratio=batch_ratio, bootstrap=bootstrap, seed=seed)
-    else:
-        if batch is not None:
-            raise ValueError(f"--batch: only for a fit of {_STEPS}; {fit} is one of {law_fit.law}")
-        found = _plan(law_fit, flop, shrink=shrink or [], bootstrap=bootstrap, seed=seed)
-        found |= _approaches(
-            found["fit"], flop, data=data, x=x, y=y, run=run, tolerance=tolerance, seed=seed
-        )
+    n = _REPLICATES if bootstrap is None else bootstrap
+    names = {"fit": str(fit), "batch": str(batch), "flop": "--flop", "shrink": "--shrink"}
+    names |= {name: f"--{name}" for name in ("tolerance", "bootstrap")}
+    with said_as(names | {"batch_ratio": "--batch-ratio"}):
+        if data is None:
+            _refuse("only with --data", x=x, run=run, y=y, tolerance=tolerance)
+        if law_fit.law == _STEPS:
+            _refuse(f"not for a fit of {_STEPS}", plot=plot, data=data, shrink=shrink)
+            law_of_batch = _read_batch(batch)
+            _refuse_bootstrap(bootstrap, [(fit, law_fit), law_of_batch])
+            found = _plan_steps(
+                (fit, law_fit), law_of_batch, flop, ratio=batch_ratio, n=n, seed=seed
+            )
+        else:
+            kind = f"only for a fit of {_STEPS}, and {fit} is one of {law_fit.law}"
+            _refuse(kind, batch=batch, batch_ratio=batch_ratio)
+            _refuse_bootstrap(bootstrap, [(fit, law_fit)])
+            runs = None if data is None else _read_runs(data, x, y=y or "loss", run=run)
+            found = _plan((fit, law_fit), flop, shrink=shrink or [], n=n, seed=seed)
+            found |= _approaches(found["fit"], flop, runs=runs, tolerance=tolerance, seed=seed)
     record = {key: _plain(value) for key, value in found.items() if key != "fit"}
     print(json.dumps(finite(record), allow_nan=False) if as_json else plan_text(found))
     written = [write_json(out, record)] if out else []
@@ -79,56 +96,16 @@ def allocate(
         print(path, file=sys.stderr if as_json else sys.stdout)
 
 
-def read_fit(path: Path) -> "LawFit":
-    """Read a fit from the JSON that `fit` writes.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, too large, not JSON, or not a whole fit.
-    """
-    from quantascope.core.errors import DataError
-    from quantascope.laws import LAWS
-    from quantascope.laws.fitting.result import LawFit
-
-    hint = "give what `quantascope fit --out FIT.json` wrote"
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; {hint}")
-    if path.stat().st_size > _MAX_BYTES:
-        raise DataError(f"{path}: over {_MAX_BYTES:,} bytes; {hint}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        raise DataError(f"{path}: not JSON; {hint}") from None
-    try:
-        found = LawFit.from_json(content)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise DataError(f"{path}: a damaged fit; {hint}") from None
-    try:
-        law = LAWS[found.law]
-        law.encode(found.params)
-        shape = None if found.replicates is None else found.replicates.shape[1:]
-        whole = shape in {None, (len(law.names),)} and set(found.ranges) == set(law.inputs)
-    except (KeyError, TypeError, AttributeError, ValueError):
-        whole = False
-    if not whole:
-        raise DataError(f"{path}: a damaged fit, or one of an unknown law; {hint}")
-    return found
-
-
 def _plan(
-    fit: "LawFit", flop: list[float], *, shrink: list[float], bootstrap: int, seed: int
+    read: "_Read", flop: list[float], *, shrink: list[float], n: int, seed: int
 ) -> dict[str, Any]:
-    from quantascope.core.progress import track
-    from quantascope.laws.planning.advice import plan_warnings, with_replicates
+    from quantascope.laws.planning.advice import plan_warnings
     from quantascope.laws.planning.allocate import overtrain, plan
 
-    plan(fit, flop)  # refuses laws and budgets before the bootstrap is paid for
-    if fit.replicates is None and bootstrap:
-        with track("bootstrap", bootstrap, unit="replicate") as advance:
-            fit = with_replicates(fit, n=bootstrap, seed=seed, advance=advance)
+    plan(read[1], flop)  # refuses laws and budgets before the bootstrap is paid for
+    for one in flop if shrink else []:
+        overtrain(replace(read[1], replicates=None), one, shrink=shrink)
+    fit = resampled(*read, n=n, seed=seed)
     plans = plan(fit, flop)
     smaller = [row for one in flop for row in overtrain(fit, one, shrink=shrink)] if shrink else []
     return {
@@ -145,26 +122,21 @@ def _plan(
 
 
 def _plan_steps(
-    fit: "LawFit",
-    batch: Path | None,
+    read: "_Read",
+    read_batch: "_Read",
     flop: list[float],
     *,
-    ratio: float,
-    bootstrap: int,
+    ratio: float | None,
+    n: int,
     seed: int,
 ) -> dict[str, Any]:
-    from quantascope.laws.planning.advice import with_replicates
     from quantascope.laws.planning.steps import plan_steps
 
-    if batch is None:
-        raise ValueError(f"--batch: missing; a fit of {_STEPS} needs the fit of critical-batch")
-    law_of_batch = read_fit(batch)
-    plan_steps(
-        fit, law_of_batch, flop, batch_ratio=ratio
-    )  # refuses before the bootstrap is paid for
-    if bootstrap:
-        fit = with_replicates(fit, n=bootstrap, seed=seed)
-        law_of_batch = with_replicates(law_of_batch, n=bootstrap, seed=seed + 1)
+    ratio = 1.0 if ratio is None else ratio
+    # refuses before the bootstrap is paid for
+    plan_steps(read[1], read_batch[1], flop, batch_ratio=ratio)
+    fit = resampled(*read, n=n, seed=seed)
+    law_of_batch = resampled(*read_batch, n=n, seed=seed + 1)
     plans = plan_steps(fit, law_of_batch, flop, batch_ratio=ratio, confidence=fit.confidence)
     said = dict.fromkeys(warning for one in plans for warning in one.warnings)
     said |= {
@@ -193,11 +165,8 @@ def _approaches(
     fit: "LawFit",
     flop: list[float],
     *,
-    data: Path | None,
-    x: list[str] | None,
-    y: str,
-    run: str | None,
-    tolerance: float,
+    runs: dict[str, Any] | None,
+    tolerance: float | None,
     seed: int,
 ) -> dict[str, Any]:
     """Add approaches 1 and 2 and the consistency of all, where there is a table of runs."""
@@ -206,19 +175,19 @@ def _approaches(
     from quantascope.laws.planning.isoflop import isoflop_profiles
 
     third = parametric_frontier(fit)
-    if data is None:
-        if x or run:
-            raise ValueError("--x, --run: they name columns of --data, which is missing")
+    if runs is None:
         return {"frontiers": [third]}
-    columns = _read_runs(data, x, y=y, run=run)
-    runs = columns.pop("run", None)
+    columns = {name: column for name, column in runs.items() if name != "run"}
+    run = runs.get("run")
     profiles = isoflop_profiles(
-        columns if runs is None else _last_of_each(columns, runs), tolerance=tolerance, seed=seed
+        columns if run is None else _last_of_each(columns, run),
+        tolerance=_TOLERANCE if tolerance is None else tolerance,
+        seed=seed,
     )
     found: dict[str, Any] = {"isoflop": profiles}
     frontiers = [profiles.frontier, third]
-    if runs is not None:
-        found["envelope"] = training_envelope(columns, run=runs, seed=seed)
+    if run is not None:
+        found["envelope"] = training_envelope(columns, run=run, seed=seed)
         frontiers.insert(0, found["envelope"].frontier)
     found["consistency"] = compare_approaches(frontiers, flop=flop, seed=seed)
     return {"frontiers": frontiers, **found}
@@ -245,10 +214,26 @@ def _last_of_each(columns: dict[str, Any], runs: Any) -> dict[str, Any]:  # noqa
     return {name: column[last] for name, column in columns.items()}
 
 
-def _refuse_with_steps(*, plot: Path | None, data: Path | None, shrink: list[float] | None) -> None:
-    for option, value in (("--plot", plot), ("--data", data), ("--shrink", shrink)):
-        if value:
-            raise ValueError(f"{option}: not for a fit of {_STEPS}; it needs a law of N and D")
+def _refuse(why: str, **given: object) -> None:
+    """Refuse options that would do nothing."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"--{name.replace('_', '-')}: {why}; leave it out")
+
+
+def _refuse_bootstrap(n: int | None, fits: "Sequence[_Read]") -> None:
+    if n is not None and all(one.replicates is not None for _, one in fits):
+        names = " and ".join(str(path) for path, _ in fits)
+        raise ValueError(
+            f"--bootstrap: {n}, but there are replicates in {names}; leave it out, or fit again "
+            "with --bootstrap"
+        )
+
+
+def _read_batch(batch: Path | None) -> "_Read":
+    if batch is None:
+        raise ValueError(f"--batch: missing; a fit of {_STEPS} needs the fit of critical-batch")
+    return batch, read_fit(batch)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  (JSON)

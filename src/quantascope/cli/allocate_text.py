@@ -30,9 +30,9 @@ def plan_text(found: dict[str, Any]) -> str:
 
 
 def _table(plans: list[Any], names: tuple[str, ...], confidence: float) -> str:
-    from quantascope.cli.output import aligned
+    from quantascope.cli.output import aligned, percent
 
-    rows: list[tuple[str, ...]] = [("FLOP", *names, f"({confidence:.0%} intervals below)")]
+    rows: list[tuple[str, ...]] = [("FLOP", *names, f"({percent(confidence)} intervals below)")]
     for one in plans:
         rows.append((f"{one.flop:.4g}", *(f"{getattr(one, name):.4g}" for name in names), ""))
         if one.intervals:

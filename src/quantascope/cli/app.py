@@ -26,6 +26,7 @@ __all__ = ["app", "main"]
 _EXIT_DATA: Final = 1
 _EXIT_USAGE: Final = 2
 _EXIT_INTERRUPTED: Final = 130
+_RESUMING: Final = frozenset({*run.COMMANDS, "suite"})
 
 # typer carries its own click; its usage errors are the base of the one that it exports
 _USAGE_ERROR: Final[type[Any]] = typer.BadParameter.__bases__[0]
@@ -59,14 +60,17 @@ def _options(
 def main() -> None:
     """Run the command line; every error is one line on stderr and an exit code."""
     debug = "--debug" in sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        code = _run([argument for argument in sys.argv[1:] if argument != "--debug"])
+        code = _run(arguments)
     except Exception as error:
         if debug:
             raise
         code = _code_of(error)
     if code == _EXIT_INTERRUPTED:
-        print("stopped; the same command resumes where it was", file=sys.stderr)
+        resumes = not _RESUMING.isdisjoint(arguments[:1])
+        again = "; the same command resumes where it was" if resumes else ""
+        print(f"stopped{again}", file=sys.stderr)
     sys.exit(code)
 
 

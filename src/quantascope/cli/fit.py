@@ -79,7 +79,7 @@ def fit(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fit a scaling law to a table of runs; no starting point is needed."""
-    from quantascope.cli.output import check_figure, check_out, write_json
+    from quantascope.cli.output import check_targets, write_json
 
     if holdout not in {"ordered", "none"}:
         raise ValueError(f"--holdout: {holdout!r}; allowed are ordered and none")
@@ -87,8 +87,8 @@ def fit(
         _refuse_with_all(plot=plot, fix=fix, tie=tie, meaning=meaning, bootstrap=bootstrap)
     if not bootstrap and (resample or interval != "auto"):
         raise ValueError("--resample, --interval: only with --bootstrap N; give it, N 100 or more")
-    check_figure(plot)
-    check_out(out)
+    check_targets(out=out, plot=plot, inputs=[file])
+    y, group, weight = y.strip(), group and group.strip(), weight and weight.strip()
     inputs = pairs("--x", x, bare_name="x")
     columns = read_table(file, inputs, y=y, group=group, weight=weight)
     signed = inputs | ({WEIGHT: weight} if weight else {})

@@ -45,9 +45,11 @@ def check_signs(
         bad = columns[name] < 0 if least == ">= 0" else columns[name] <= 0
         if bad.any():
             row = int(bad.argmax())
+            zero = name == y and columns[name][row] == 0
             raise DataError(
                 f"{file}: row {row + 1} of column {column!r} is {columns[name][row]:g}; allowed "
-                f"are numbers {least}: correct or leave out the row"
+                f"are numbers {least}: "
+                + ("--objective lsq admits zeros" if zero else "correct or leave out the row")
             )
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from quantascope.cli.output import aligned
+from quantascope.cli.output import aligned, percent
 
 if TYPE_CHECKING:
     from quantascope.laws.choosing.select import Leaderboard
@@ -13,7 +13,7 @@ __all__ = ["board_text", "fit_text"]
 
 def fit_text(found: "LawFit") -> str:
     """Lay out a fit: parameters, how good, how sure, how far, and what to mind."""
-    rows = [("param", "value", f"{found.confidence:.0%} interval", "s.e.", "")]
+    rows = [("param", "value", f"{percent(found.confidence)} interval", "s.e.", "")]
     for name, value in found.params.items():
         lo, hi = found.intervals[name]
         note = "fixed" if name in found.fixed else found.not_identified.get(name, "")
@@ -44,7 +44,7 @@ def board_text(board: "Leaderboard") -> str:
     """Lay out a leaderboard, best extrapolation first."""
     rows = [("law", "free", "extrapolation", "10-fold", "AIC", "objective", "")]
     for row in board.rows:
-        scores = (f"{row.extrapolation_rmsle:.4f}", f"{row.cv_rmsle:.4f}", f"{row.aic:.1f}")
+        scores = (f"{row.extrapolation_rmsle:.3g}", f"{row.cv_rmsle:.3g}", f"{row.aic:.1f}")
         note = "" if row.converged else "not converged"
         rows.append((row.law, str(row.n_free), *scores, f"{row.objective:.6g}", note))
     lines = [

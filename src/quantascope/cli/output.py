@@ -1,11 +1,22 @@
-"""What commands print and write: aligned tables, JSON without infinities, figures."""
+"""What commands print and write: aligned tables, JSON without infinities, figures, faults."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
-__all__ = ["aligned", "check_figure", "check_out", "finite", "save_figure", "write_json"]
+__all__ = [
+    "aligned",
+    "check_folder",
+    "check_targets",
+    "finite",
+    "percent",
+    "said_as",
+    "save_figure",
+    "write_json",
+]
 
 _FIGURES: Final = (".svg", ".png", ".pdf")
 
@@ -39,40 +50,91 @@ def write_json(path: Path, found: Mapping[str, Any]) -> Path:
     return path
 
 
-def check_figure(path: Path | None) -> None:
-    """Refuse a figure whose kind is unknown before anything is computed.
+def check_targets(
+    *, out: Path | None = None, plot: Path | None = None, inputs: Sequence[Path | None] = ()
+) -> None:
+    """Refuse files that cannot be written, or that would replace an input, before any work.
+
+    Parameters
+    ----------
+    out, plot
+        Files that --out and --plot name.
+    inputs
+        Files that are read.
 
     Raises
     ------
     ValueError
-        If the name ends in something else than .svg, .png or .pdf, or its folder is missing.
+        If a name is that of something else than a file, of an input or of the other target, if
+        its folder is missing or not writable, or if a figure's kind is unknown.
     """
-    if path is None:
-        return
-    if path.suffix.lower() not in _FIGURES:
+    read = [path for path in inputs if path is not None]
+    if plot is not None and plot.suffix.lower() not in _FIGURES:
         raise ValueError(
-            f"--plot: {path.name}; allowed are names that end in {', '.join(_FIGURES)}"
+            f"--plot: {plot.name}; allowed are names that end in {', '.join(_FIGURES)}"
         )
-    if path.is_dir():
-        raise ValueError(f"--plot: {path} is a folder; name a file")
-    if not path.parent.is_dir():
-        raise ValueError(f"--plot: folder {path.parent} does not exist; make it first")
+    for option, path in (("--out", out), ("--plot", plot)):
+        if path is not None:
+            _check_target(option, path, inputs=read)
+    if out is not None and plot is not None and out.resolve() == plot.resolve():
+        raise ValueError(f"--plot: {plot} is --out too; name another file")
 
 
-def check_out(path: Path | None) -> None:
-    """Refuse a file that cannot be written before anything is computed.
+def _check_target(option: str, path: Path, *, inputs: Sequence[Path]) -> None:
+    try:
+        if path.is_dir():
+            raise ValueError(f"{option}: {path} is a folder; name a file")
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{option}: {path} is no regular file; name another")
+        if any(path.resolve() == one.resolve() for one in inputs):
+            raise ValueError(f"{option}: {path} is read by this command; name another file")
+        check_folder(option, path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise ValueError(
+            f"{option}: {path} cannot be written ({error.strerror}); name another"
+        ) from None
+
+
+def check_folder(option: str, folder: Path, *, prefix: str = ".") -> None:
+    """Refuse a folder in which no file can be made, by making one and taking it away again.
 
     Raises
     ------
     ValueError
-        If the name is a folder's, or its folder is missing.
+        If it is missing or not writable; permissions alone would not say so to root.
     """
-    if path is None:
-        return
-    if path.is_dir():
-        raise ValueError(f"--out: {path} is a folder; name a file")
-    if not path.parent.is_dir():
-        raise ValueError(f"--out: folder {path.parent} does not exist; make it first")
+    if not folder.is_dir():
+        raise ValueError(f"{option}: folder {folder} does not exist; make it first")
+    try:
+        with NamedTemporaryFile(prefix=prefix, dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{option}: no file can be written in {folder} ({error.strerror}); name another place"
+        ) from None
+
+
+@contextmanager
+def said_as(names: Mapping[str, str]) -> Iterator[None]:
+    """Say the fault of a library's argument by what the user typed: ``--n-tasks`` for n_tasks.
+
+    Parameters
+    ----------
+    names
+        Argument, as its error begins, to the words in its place.
+    """
+    try:
+        yield
+    except ValueError as error:
+        name, colon, rest = str(error).partition(":")
+        if not (colon and name in names):
+            raise
+        raise ValueError(f"{names[name]}:{rest}") from error
+
+
+def percent(share: float) -> str:
+    """Write a share with all its digits: 95%, 99.9999%."""
+    return f"{100 * share:.10g}%"
 
 
 def save_figure(path: Path, draw: Callable[[Any], object]) -> Path:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from quantascope.pipeline.config import RunConfig
     from quantascope.store.manifest import Manifest
 
-__all__ = ["register"]
+__all__ = ["COMMANDS", "register"]
 
 _DEMO: Final = {"corpus.n_tokens": 300_000, "selection.n": 4000}
 _PAPER_RESTARTS: Final = 30
@@ -40,6 +40,8 @@ _STAGES: Final = {
     "fits": "Fit exponents with intervals.",
     "labels": "Say from counts what each cluster has in common.",
 }
+COMMANDS: Final = ("demo", "run", *_STAGES)
+"""All of this group: each finds what it has done before, and goes on."""
 
 
 def register(app: typer.Typer) -> None:

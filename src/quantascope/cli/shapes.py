@@ -60,11 +60,11 @@ def shapes(
 
     Rows of one curve that share an x are replicates.
     """
-    from quantascope.cli.output import check_figure, finite, save_figure
+    from quantascope.cli.output import check_targets, finite, save_figure
     from quantascope.core.progress import track
     from quantascope.laws.shapes import classify_shapes
 
-    check_figure(plot)
+    check_targets(plot=plot, inputs=[file])
     table = _read(file, {"x": x, "y": y}, curve=curve, stderr=stderr)
     with track("curves", len(table.names), unit="curve") as advance:
         found = classify_shapes(

@@ -21,6 +21,8 @@ MAX_ROWS: Final = 1_000_000
 _MAX_SHOWN: Final = 40  # characters of a cell or name in a message
 _MAX_NAMES: Final = 12  # columns listed in a message
 _SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
+_SEPARATOR_NAMES: Final = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")  # byte-order marks
 
 _Cells = dict[str, Sequence[Any]]
 
@@ -40,7 +42,8 @@ def read_columns(
         A .csv or .tsv file with a header, a .jsonl file with one object a line, or a .parquet
         file; text is UTF-8. Blank lines are skipped.
     columns
-        Name in the result to column of the file.
+        Name in the result to column of the file; blanks around the names of a .csv or .tsv file
+        do not count.
     text
         Names of the result that are text (groups, runs); all others are numbers.
     max_rows
@@ -59,6 +62,8 @@ def read_columns(
     """
     read = _reader(path)
     _check_file(path)
+    if path.suffix.lower() in _SEPARATORS:
+        columns = {name: column.strip() for name, column in columns.items()}
     wanted = list(dict.fromkeys(columns.values()))
     try:
         cells = read(path, wanted, max_rows)
@@ -126,6 +131,8 @@ def _check_file(path: Path) -> None:
         start = file.read(4096)
     if not start.strip():
         raise DataError(f"{shown(path)}: the file is empty")
+    if path.suffix.lower() != ".parquet" and start.startswith(_UTF_16):
+        raise DataError(f"{shown(path)}: UTF-16 text; save it as UTF-8")
     if path.suffix.lower() != ".parquet" and b"\0" in start:
         raise DataError(f"{shown(path)}: binary, not a text table; convert it to .csv or .parquet")
 
@@ -145,12 +152,26 @@ def _check_columns(path: Path, wanted: list[str], present: Sequence[str]) -> Non
         raise DataError(f"{shown(path)}: {fault} {shown(column)}; there are {names}{more}")
 
 
+def _check_separator(path: Path, wanted: list[str], header: list[str]) -> None:
+    """Say it where a header of one name is one of several, parted by something else."""
+    own = _SEPARATORS[path.suffix.lower()]
+    if len(header) != 1 or header[0] in wanted:
+        return
+    for other, name in _SEPARATOR_NAMES.items():
+        if other != own and other in header[0]:
+            kind = f"a {path.suffix.lower()} file has {_SEPARATOR_NAMES[own]}s"
+            renamed = {separator: suffix for suffix, separator in _SEPARATORS.items()}.get(other)
+            remedy = f"name it {renamed}" if renamed else f"save it with {_SEPARATOR_NAMES[own]}s"
+            raise DataError(f"{shown(path)}: the header is separated by {name}s; {kind}: {remedy}")
+
+
 def _read_separated(path: Path, wanted: list[str], max_rows: int) -> _Cells:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, delimiter=_SEPARATORS[path.suffix.lower()], strict=True)
         n_read = 0
         try:
             header = [name.strip() for name in next(rows, [])]
+            _check_separator(path, wanted, header)
             _check_columns(path, wanted, header)
             places = [header.index(column) for column in wanted]
             kept: list[list[str]] = []

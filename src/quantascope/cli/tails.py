@@ -54,9 +54,9 @@ def tails(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fit the exponent of a power-law tail, p(x) ~ x^-exponent for x >= xmin."""
-    from quantascope.cli.output import check_figure, finite, save_figure
+    from quantascope.cli.output import check_targets, finite, save_figure
 
-    check_figure(plot)
+    check_targets(plot=plot, inputs=[file])
     if bootstrap and bootstrap < _FEWEST_SAMPLES:
         raise ValueError(f"--bootstrap: {bootstrap}; allowed are 0 and from {_FEWEST_SAMPLES} on")
     cutoff = _cutoff(xmin)

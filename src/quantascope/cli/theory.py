@@ -20,10 +20,18 @@ _RESOURCES: Final = ("N", "D", "S")
 _FORMS: Final = ("exact", "integral", "midpoint")
 _MAX_VALUES: Final = 100_000
 _SLOPE_RANGE: Final = (1, 30)  # learned quanta over which a finite set's slope is read
+_OPTIONS: Final = {
+    name: f"--{name.replace('_', '-')}"
+    for name in (
+        *("alpha", "n_tasks", "capacity", "threshold", "first_step", "a", "b"),
+        *("loss", "slope", "n_params", "n_samples", "n_steps"),
+    )
+} | {"b - a": "--b less --a"}
+"""Arguments of the library, and what the user typed for them."""
 _MOST_BY_DEFAULT: Final = 10_000.0  # quanta at the end of the default range
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one object.")]
-Tasks = Annotated[float, typer.Option(help="Number of quanta; inf for the paper's theory.")]
+Tasks = Annotated[float, typer.Option(help="Quanta, a whole number; inf is the paper's theory.")]
 Low = Annotated[float, typer.Option("--a", help="Loss where a sample's quantum is learned [nat].")]
 High = Annotated[float, typer.Option("--b", help="Loss where it is not [nat].")]
 
@@ -58,23 +66,26 @@ def predict(
     plot: Annotated[Path | None, typer.Option(help="Figure to write: .svg, .png or .pdf.")] = None,
 ) -> None:
     """Predict the mean loss at amounts of one resource, the others being plentiful."""
-    from quantascope.cli.output import check_figure
+    from quantascope.cli.output import check_targets, said_as
     from quantascope.theory.resources import QuantaModel
 
-    check_figure(plot)
+    check_targets(plot=plot)
     _one_of("--by", by, _RESOURCES)
     _one_of("--form", form, _FORMS)
-    model = QuantaModel(
-        alpha=alpha,
-        n_tasks=n_tasks,
-        capacity=capacity,
-        threshold=threshold,
-        first_step=first_step,
-        a=a,
-        b=b,
-    )
-    amount = _amounts(model, by, at=at, ends=(first, last), points=points)
-    found = _prediction(model, by, amount, form=form)
+    by_default = at is None and (first is None or last is None)
+    _check_tasks(n_tasks, least=3 if by_default else 1, where=" without --at" if by_default else "")
+    with said_as(_OPTIONS | {by: f"--at ({by})", "n (integral form)": "--at (quanta)"}):
+        model = QuantaModel(
+            alpha=alpha,
+            n_tasks=n_tasks,
+            capacity=capacity,
+            threshold=threshold,
+            first_step=first_step,
+            a=a,
+            b=b,
+        )
+        amount = _amounts(model, by, at=at, ends=(first, last), points=points)
+        found = _prediction(model, by, amount, form=form)
     if plot:
         found["plot"] = str(_draw(model, found, plot))
     if as_json:
@@ -100,10 +111,12 @@ def exponents(
     """
     import numpy as np
 
+    from quantascope.cli.output import said_as
     from quantascope.theory.finite import fitted_slope
     from quantascope.theory.resources import alpha_from_exponent
     from quantascope.theory.resources import exponents as convert
 
+    _check_tasks(n_tasks)
     given = {
         "--alpha": ("alpha_N", alpha),  # alpha_N is alpha
         "--alpha-N": ("alpha_N", alpha_n),
@@ -113,16 +126,24 @@ def exponents(
     }
     option = _exactly_one({name: text for name, (_, text) in given.items()})
     kind, text = given[option]
-    all_of = convert(alpha_from_exponent(_numbers(option, text or ""), kind=kind))  # type: ignore[arg-type]
+    values = _numbers(option, text or "")
+    meant = option if kind == "alpha_N" else f"alpha, which {option} means"
+    with said_as({kind: option, "alpha": meant}):
+        all_of = convert(alpha_from_exponent(values, kind=kind))  # type: ignore[arg-type]
     lo, hi = _SLOPE_RANGE
     columns = {name: np.asarray(value).tolist() for name, value in vars(all_of).items()}
+    said = []
     if n_tasks > hi:
         slope = fitted_slope(all_of.alpha, n_tasks=n_tasks, n_lo=lo, n_hi=hi)
         columns[f"slope_{lo}_to_{hi}"] = slope.tolist()
+    else:
+        said = [f"slope_{lo}_to_{hi} needs more than {hi} quanta; --n-tasks is {n_tasks:g}"]
     if as_json:
-        _print_json({"n_tasks": n_tasks, **columns})
+        _print_json({"n_tasks": n_tasks, **columns, "warnings": said})
         return
     _print_columns(columns)
+    for warning in said:
+        print(f"warning: {warning}")
 
 
 def invert(
@@ -139,33 +160,59 @@ def invert(
     as_json: AsJson = False,
 ) -> None:
     """Read learned quanta, alpha, C, tau, T off a loss, or alpha off the slope of a finite set."""
-    from quantascope.theory import inverse
+    from quantascope.cli.output import said_as
 
     option = _exactly_one({"--loss": loss, "--slope": slope})
-    if option == "--slope":
-        lo, hi = _SLOPE_RANGE
-        slopes = _numbers(option, slope or "")
-        if not n_tasks > hi:
-            raise ValueError(f"--n-tasks: {n_tasks:g}; allowed with --slope: above {hi}")
-        found = inverse.alpha_from_fitted_slope(slopes, n_tasks=n_tasks, n_lo=lo, n_hi=hi)
-        columns = {"slope": slopes, "alpha": found}
-    else:
-        losses = _numbers(option, loss or "")
-        if _exactly_one({"--alpha": alpha, "--quanta": quanta}) == "--quanta":
-            rank = float(quanta or 0)
-            found = inverse.alpha_from_loss(losses, rank, a=a, b=b, n_tasks=n_tasks)
-            columns = {"loss": losses, "n": 0 * losses + rank, "alpha": found}
+    known = "--quanta" if quanta is not None else "n, the learned quanta of this loss"
+    with said_as(_OPTIONS | {"n": known, "n_tasks - n": "--n-tasks less --quanta"}):
+        if option == "--slope":
+            _check_tasks(n_tasks, least=_SLOPE_RANGE[1] + 1, where=" with --slope")
+            columns = _invert_slope(_numbers(option, slope or ""), n_tasks)
         else:
-            n = inverse.quanta_from_loss(losses, float(alpha or 0), a=a, b=b, n_tasks=n_tasks)
-            columns = {"loss": losses, "alpha": 0 * losses + float(alpha or 0), "n": n}
-        columns |= _unit_costs(
-            columns["n"], columns["alpha"], n_tasks, amounts=(n_params, n_samples, n_steps)
-        )
+            _check_tasks(n_tasks)
+            _exactly_one({"--alpha": alpha, "--quanta": quanta})
+            losses = _numbers(option, loss or "")
+            columns = _invert_loss(losses, n_tasks, ends=(a, b), alpha=alpha, quanta=quanta)
+            columns |= _unit_costs(
+                columns["n"], columns["alpha"], n_tasks, amounts=(n_params, n_samples, n_steps)
+            )
     plain = {name: values.tolist() for name, values in columns.items()}
     if as_json:
         _print_json({"n_tasks": n_tasks, "a": a, "b": b, **plain})
         return
     _print_columns(plain)
+
+
+def _invert_slope(
+    slopes: "NDArray[np.float64]", n_tasks: float
+) -> "dict[str, NDArray[np.float64]]":
+    from quantascope.theory.inverse import alpha_from_fitted_slope
+
+    lo, hi = _SLOPE_RANGE
+    found = alpha_from_fitted_slope(slopes, n_tasks=n_tasks, n_lo=lo, n_hi=hi)
+    return {"slope": slopes, "alpha": found}
+
+
+def _invert_loss(
+    losses: "NDArray[np.float64]",
+    n_tasks: float,
+    *,
+    ends: tuple[float, float],
+    alpha: float | None,
+    quanta: float | None,
+) -> "dict[str, NDArray[np.float64]]":
+    from quantascope.theory import inverse
+
+    a, b = ends
+    if alpha is not None:
+        n = inverse.quanta_from_loss(losses, alpha, a=a, b=b, n_tasks=n_tasks)
+        return {"loss": losses, "alpha": 0 * losses + alpha, "n": n}
+    n = 0 * losses + float(quanta or 0)
+    return {
+        "loss": losses,
+        "n": n,
+        "alpha": inverse.alpha_from_loss(losses, n, a=a, b=b, n_tasks=n_tasks),
+    }
 
 
 def _unit_costs(
@@ -328,6 +375,13 @@ def _numbers(option: str, text: str) -> "NDArray[np.float64]":
     if not np.isfinite(values).all():
         raise ValueError(f"{option}: {text[:40]!r}; allowed: finite numbers")
     return values
+
+
+def _check_tasks(n_tasks: float, *, least: int = 1, where: str = "") -> None:
+    if not (n_tasks >= least and (math.isinf(n_tasks) or n_tasks == int(n_tasks))):
+        raise ValueError(
+            f"--n-tasks: {n_tasks:g} found; allowed{where}: whole numbers from {least} on, and inf"
+        )
 
 
 def _one_of(option: str, value: str, allowed: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quantascope.core.special import hurwitz_zeta, zipf_sum
-from quantascope.theory.quanta import Floats, check_alpha, check_range, tail
+from quantascope.theory.quanta import Floats, as_floats, check_alpha, check_range, tail
 from quantascope.theory.resources import QuantaModel, Resource, predict_loss
 
 __all__ = [
@@ -89,10 +89,14 @@ def fitted_slope(
     >>> fitted_slope([0.1, 0.4, 0.8], n_tasks=500).round(3).tolist()
     [0.278, 0.459, 0.762]
     """
+    check_range("n_tasks", n_tasks, least=3)
     if not 1 <= n_lo < n_hi < n_tasks:
-        raise ValueError(f"n_lo, n_hi: {n_lo}, {n_hi} found; allowed: 1 <= n_lo < n_hi < n_tasks")
+        raise ValueError(
+            f"n_lo, n_hi: {n_lo}, {n_hi} found; allowed: 1 <= n_lo < n_hi < n_tasks, "
+            f"which is {n_tasks:g}"
+        )
     n = np.arange(n_lo, n_hi + 1, dtype=np.float64)
-    loss = tail(n, np.asarray(alpha, dtype=np.float64)[..., None], n_tasks=n_tasks)
+    loss = tail(n, as_floats("alpha", alpha)[..., None], n_tasks=n_tasks)
     return _slope(n, loss)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quantascope.theory.finite import fitted_slope
-from quantascope.theory.quanta import Floats, check_alpha, check_range, normaliser, tail
+from quantascope.theory.quanta import Floats, as_floats, check_alpha, check_range, normaliser, tail
 
 __all__ = [
     "alpha_from_fitted_slope",
@@ -73,11 +73,8 @@ def quanta_from_loss(
     share = _uncovered(loss, a, b)
     top = np.log1p(np.minimum(last, _N_HI))
     reach = np.where(np.isinf(last), tail(_N_HI, alpha), 0.0)
-    if (share < reach).any():
-        raise ValueError(
-            "loss: too near to a for any n up to 1e15; allowed: above a, with a larger alpha or a"
-        )
-    like = share + np.asarray(alpha, dtype=np.float64)
+    _require_reach(loss, share, reach, ends=(a, b))
+    like = share + as_floats("alpha", alpha)
     log_n = _root(lambda x: share - tail(np.expm1(x), alpha, n_tasks=last), 0.0, top, like=like)
     return np.minimum(np.expm1(log_n), last)
 
@@ -119,7 +116,8 @@ def alpha_from_loss(
     check_range("n_tasks - n", np.asarray(n_tasks, dtype=np.float64) - learned, above=0)
     share = _uncovered(loss, a, b)
     ends = [tail(learned, end, n_tasks=n_tasks) for end in (_ALPHA_LO, _ALPHA_HI)]
-    _require_inside("(loss - a) / (b - a)", share, ends[1], ends[0])
+    low, span = as_floats("a", a), as_floats("b", b) - as_floats("a", a)
+    _require_inside("loss", as_floats("loss", loss), low + span * ends[1], low + span * ends[0])
     return _root_in_alpha(lambda x: share - tail(learned, x, n_tasks=n_tasks), like=share + learned)
 
 
@@ -174,7 +172,7 @@ def alpha_from_fitted_slope(
     >>> alpha_from_fitted_slope([0.459, 0.762], n_tasks=500).round(2).tolist()
     [0.4, 0.8]
     """
-    found = np.asarray(slope, dtype=np.float64)
+    found = as_floats("slope", slope)
 
     def steepness(alpha: Floats) -> Floats:
         return fitted_slope(alpha, n_tasks=n_tasks, n_lo=n_lo, n_hi=n_hi)
@@ -191,7 +189,8 @@ def capacity_from_quanta(n_params: ArrayLike, n: ArrayLike) -> Floats:
     ----------
     arXiv:2303.13506, section 2.
     """
-    return np.asarray(check_range("n_params", n_params, above=0) / check_range("n", n, above=0))
+    amount = check_range("n_params", n_params, above=0, finite=True)
+    return np.asarray(amount / check_range("n", n, above=0))
 
 
 def threshold_from_quanta(
@@ -205,7 +204,7 @@ def threshold_from_quanta(
     """
     rank = check_range("n", n, above=0)
     p = rank ** -(np.asarray(alpha, dtype=np.float64) + 1) / normaliser(alpha, n_tasks=n_tasks)
-    return np.asarray(check_range("n_samples", n_samples, above=0) * p)
+    return np.asarray(check_range("n_samples", n_samples, above=0, finite=True) * p)
 
 
 def first_step_from_quanta(n_steps: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> Floats:
@@ -217,19 +216,38 @@ def first_step_from_quanta(n_steps: ArrayLike, n: ArrayLike, alpha: ArrayLike) -
     """
     s = check_alpha(alpha) + 1
     rank = check_range("n", n, above=0)
-    return np.asarray(check_range("n_steps", n_steps, above=0) * rank**-s)
+    return np.asarray(check_range("n_steps", n_steps, above=0, finite=True) * rank**-s)
 
 
 def _uncovered(loss: ArrayLike, a: ArrayLike, b: ArrayLike) -> Floats:
     """Share of samples not covered, ``(L - a) / (b - a)``."""
-    low, high = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    low, high = (check_range(name, end, finite=True) for name, end in (("a", a), ("b", b)))
     check_range("b - a", high - low, above=0)
-    share = (np.asarray(loss, dtype=np.float64) - low) / (high - low)
+    measured = as_floats("loss", loss)
+    share = (measured - low) / (high - low)
     bad = ~((share >= 0) & (share <= 1))
     if bad.any():
-        where = np.broadcast_to(np.asarray(loss, dtype=np.float64), share.shape)[bad].ravel()[0]
-        raise ValueError(f"loss: {where:g} found; allowed: from a to b")
+        where, least, most = (
+            np.broadcast_to(v, share.shape)[bad][0] for v in (measured, low, high)
+        )
+        raise ValueError(f"loss: {where:g} found; allowed: from a to b, {least:g} to {most:g}")
     return np.asarray(share)
+
+
+def _require_reach(
+    loss: ArrayLike, share: Floats, reach: Floats, *, ends: tuple[ArrayLike, ArrayLike]
+) -> None:
+    """Refuse a loss that infinitely many quanta are needed for, or more than can be counted."""
+    low, high = (as_floats(name, end) for name, end in zip("ab", ends, strict=True))
+    values = np.broadcast_arrays(as_floats("loss", loss), low, low + (high - low) * reach, share)
+    bad = share < reach
+    if not bad.any():
+        return
+    found, floor, least, _ = (np.broadcast_to(value, bad.shape)[bad][0] for value in values)
+    why = "is a, which no finite number of quanta reaches" if found == floor else "is too near to a"
+    raise ValueError(
+        f"loss: {found:g} {why}; allowed: from {least:.6g} on, the loss of {_N_HI:g} quanta"
+    )
 
 
 def _require_inside(name: str, value: Floats, lo: Floats, hi: Floats) -> None:

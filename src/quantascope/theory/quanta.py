@@ -21,6 +21,7 @@ from quantascope.core.special import zipf_sum
 __all__ = [
     "Floats",
     "Form",
+    "as_floats",
     "check_alpha",
     "check_range",
     "frequencies",
@@ -42,20 +43,43 @@ _ALPHA_RANGE: Final = (1e-6, 50.0)
 _SHIFT: Final = {"integral": 0.0, "midpoint": 0.5}
 
 
+def as_floats(name: str, value: ArrayLike) -> Floats:
+    """Return an array of floats.
+
+    Raises
+    ------
+    ValueError
+        If the argument is something else than numbers.
+    """
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: {value!r:.40} found; allowed: numbers") from None
+
+
 def check_range(
-    name: str, value: ArrayLike, *, above: float = -np.inf, least: float = -np.inf
+    name: str,
+    value: ArrayLike,
+    *,
+    above: float = -np.inf,
+    least: float = -np.inf,
+    finite: bool = False,
 ) -> Floats:
-    """Return a float array whose values are all > `above` and >= `least`.
+    """Return a float array whose values are all > `above` and >= `least`, and perhaps finite.
 
     Raises
     ------
     ValueError
         With the argument's name, the first bad value, and what is allowed.
     """
-    values = np.asarray(value, dtype=np.float64)
+    values = as_floats(name, value)
     good = (values > above) & (values >= least)  # NaN fails both
+    good &= np.isfinite(values) | (not finite)
     if not good.all():
-        allowed = f"> {above:g}" if above >= least else f">= {least:g}"
+        bounds = f"> {above:g}" if above >= least else f">= {least:g}"
+        kind = "finite numbers" if finite else "numbers"
+        unbounded = above == least == -np.inf
+        allowed = kind if unbounded else f"{kind} {bounds}" if finite else bounds
         raise ValueError(f"{name}: {values[~good].ravel()[0]:g} found; allowed: {allowed}")
     return values
 
@@ -71,7 +95,7 @@ def check_alpha(alpha: ArrayLike) -> Floats:
         If a value is outside.
     """
     lo, hi = _ALPHA_RANGE
-    values = np.asarray(alpha, dtype=np.float64)
+    values = as_floats("alpha", alpha)
     good = (values >= lo) & (values <= hi)
     if not good.all():
         raise ValueError(f"alpha: {values[~good].ravel()[0]:g} found; allowed: {lo:g} to {hi:g}")

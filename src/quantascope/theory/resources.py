@@ -16,6 +16,7 @@ from scipy import special
 from quantascope.theory.quanta import (
     Floats,
     Form,
+    as_floats,
     check_alpha,
     check_range,
     frequencies,
@@ -79,12 +80,13 @@ class QuantaModel:
         """Refuse values for which the formulas do not hold."""
         check_alpha(self.alpha)
         for name in ("capacity", "threshold", "first_step"):
-            check_range(name, getattr(self, name), above=0)
+            check_range(name, getattr(self, name), above=0, finite=True)
         check_range("n_tasks", self.n_tasks, least=1)
-        check_range("cost_drift", self.cost_drift, above=-1)
-        check_range("evidence_drift", self.evidence_drift, above=-1 - self.alpha)
-        check_range("gain_drift", self.gain_drift, above=-self.alpha)
-        check_range("b", self.b, above=self.a)
+        check_range("cost_drift", self.cost_drift, above=-1, finite=True)
+        check_range("evidence_drift", self.evidence_drift, above=-1 - self.alpha, finite=True)
+        check_range("gain_drift", self.gain_drift, above=-self.alpha, finite=True)
+        check_range("a", self.a, finite=True)
+        check_range("b", self.b, above=self.a, finite=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +155,12 @@ def alpha_from_exponent(value: ArrayLike, *, kind: _Kind) -> Floats:
     """
     if kind not in get_args(_Kind):
         raise ValueError(f"kind: {kind!r} found; allowed: {', '.join(get_args(_Kind))}")
-    found = np.asarray(value, dtype=np.float64)
+    found = as_floats(kind, value)
     lo, hi = {"alpha_N": (0.0, np.inf), "zipf_exponent": (1.0, np.inf)}.get(kind, (0.0, 1.0))
     bad = ~((found > lo) & (found < hi))
     if bad.any():
-        raise ValueError(f"{kind}: {found[bad].ravel()[0]:g} found; allowed: {lo:g} to {hi:g}")
+        allowed = f"above {lo:g}" + (f" and below {hi:g}" if hi < np.inf else "")
+        raise ValueError(f"{kind}: {found[bad].ravel()[0]:g} found; allowed: {allowed}")
     if kind == "alpha_N":
         return found
     return np.asarray(found - 1 if kind == "zipf_exponent" else found / (1 - found))

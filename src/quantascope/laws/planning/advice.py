@@ -10,6 +10,7 @@ from quantascope.laws.fitting.result import LawFit
 from quantascope.laws.fitting.uncertainty import Bootstrap
 from quantascope.laws.forms.law import Floats
 from quantascope.laws.planning.allocate import Plan
+from quantascope.laws.planning.optimum import end_of_line
 
 __all__ = ["plan_warnings", "with_replicates"]
 
@@ -99,7 +100,8 @@ def plan_warnings(found: LawFit, plans: Sequence[Plan]) -> tuple[str, ...]:
 def _of_plan(found: LawFit, plan: Plan) -> list[str]:
     budget = f"{plan.flop:.3g} FLOP"
     if not plan.interior:
-        return [f"{budget}: the law has no lowest point on this budget, nothing is optimal"]
+        end = end_of_line(plan.n_params, plan.n_tokens)
+        return [f"{budget}: the loss is nowhere lower than with {end}, nothing between is optimal"]
     beyond = []
     for name, value in (("N", plan.n_params), ("D", plan.n_tokens)):
         least, most = found.ranges[name]

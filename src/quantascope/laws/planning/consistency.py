@@ -15,13 +15,14 @@ import numpy as np
 from quantascope.core.rng import stream
 from quantascope.laws.fitting.result import LawFit
 from quantascope.laws.forms.law import Floats, Law
-from quantascope.laws.planning.allocate import optimum
 from quantascope.laws.planning.frontier import (
     FLOP_PER_PARAM_TOKEN,
     Frontier,
+    check_positive,
     no_frontier,
     percentiles,
 )
+from quantascope.laws.planning.optimum import law_of_size_and_data, optimum
 
 __all__ = [
     "KAPLAN_EXPONENT",
@@ -96,12 +97,12 @@ def compare_approaches(
     ValueError
         If there is no frontier, two share a name, or a budget is not positive.
     """
+    if not all(isinstance(one, Frontier) for one in frontiers):
+        raise ValueError("frontiers: allowed are those of envelope, isoFLOP profiles and law")
     names = [one.approach for one in frontiers]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"frontiers: {names}; allowed are one or more, each approach once")
-    for budget in flop:
-        if not (np.isfinite(budget) and budget > 0):
-            raise ValueError(f"flop: {budget:g}; allowed are finite numbers > 0")
+    budgets = check_positive("flop", flop) if np.size(flop) else []
     known = [one for one in frontiers if one.identified]
     pairs = tuple(_pair(one, other, seed=seed) for one, other in combinations(known, 2))
     inside = tuple(
@@ -110,7 +111,7 @@ def compare_approaches(
     return Consistency(
         frontiers=tuple(frontiers),
         pairs=pairs,
-        optima=tuple(_optimum(one, budget) for budget in flop for one in known),
+        optima=tuple(_optimum(one, budget) for budget in budgets for one in known),
         kaplan_inside=inside,
         verdict=_verdict(known, pairs, inside),
     )
@@ -134,11 +135,10 @@ def parametric_frontier(fit: LawFit, *, flop: float | None = None) -> Frontier:
     ValueError
         If the law has other inputs.
     """
-    law = fit.row
-    if law.inputs != ("N", "D"):
-        raise ValueError(f"fit: law {fit.law} has the inputs {', '.join(law.inputs)}, not N, D")
+    law = law_of_size_and_data(fit)
     lowest, highest = _budgets(fit)
-    at = np.log((flop or highest) / FLOP_PER_PARAM_TOKEN)
+    (budget,) = check_positive("flop", highest if flop is None else flop)
+    at = np.log(budget / FLOP_PER_PARAM_TOKEN)
     point = _power_law(law, law.encode(fit.params), at)[0]
     if not np.isfinite(point).all():
         return no_frontier(

@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike
 
 from quantascope.laws.forms.law import Floats
 
-__all__ = ["FLOP_PER_PARAM_TOKEN", "Frontier", "no_frontier", "percentiles", "weighted_lines"]
+__all__ = [
+    "FLOP_PER_PARAM_TOKEN",
+    "Frontier",
+    "check_positive",
+    "no_frontier",
+    "percentiles",
+    "weighted_lines",
+]
 
 FLOP_PER_PARAM_TOKEN: Final = 6.0
 """Training costs ``C = 6 N D`` FLOP (Kaplan et al. 2020, arXiv:2001.08361, section 2.1)."""
@@ -76,6 +83,25 @@ class Frontier:
             "identified": self.identified,
             "reason": self.reason,
         }
+
+
+def check_positive(name: str, values: ArrayLike) -> list[float]:
+    """Give a number or several as a list.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one is no finite number > 0.
+    """
+    try:
+        found = np.asarray(values, dtype=np.float64).ravel()
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: {values!r:.40}; allowed are finite numbers > 0") from None
+    bad = found[~(np.isfinite(found) & (found > 0))]
+    if len(bad) or not len(found):
+        first = f"{bad[0]:g}" if len(bad) else "none given"
+        raise ValueError(f"{name}: {first}; allowed are finite numbers > 0")
+    return list(found.tolist())
 
 
 def no_frontier(approach: str, reason: str, *, confidence: float) -> Frontier:

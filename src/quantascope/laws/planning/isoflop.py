@@ -19,6 +19,7 @@ from quantascope.laws.forms.table import find_law
 from quantascope.laws.planning.frontier import (
     FLOP_PER_PARAM_TOKEN,
     Frontier,
+    check_positive,
     no_frontier,
     percentiles,
     weighted_lines,
@@ -141,6 +142,8 @@ def read_runs(data: Mapping[str, ArrayLike], *, response: str = "loss") -> tuple
     ValueError
         If a column is missing or holds what is not positive and finite.
     """
+    if not hasattr(data, "keys"):
+        raise ValueError(f"data: {type(data).__name__} found; allowed are columns by name")
     points = read_points(find_law("chinchilla"), data, response=response)
     if "C" not in data:
         return points, FLOP_PER_PARAM_TOKEN * points.inputs.prod(axis=0)
@@ -255,7 +258,7 @@ def _warnings(slices: tuple[Slice, ...], *, left_out: int, n: int) -> tuple[str,
 
 
 def _check_options(tolerance: float, min_points: int, n: int, confidence: float) -> None:
-    if not (np.isfinite(tolerance) and tolerance > 1):
+    if not check_positive("tolerance", tolerance)[0] > 1:
         raise ValueError(f"tolerance: {tolerance:g}; allowed are numbers > 1, such as 1.25")
     if min_points < _LEAST_SIZES:
         raise ValueError(f"min_points: {min_points}; allowed are integers >= {_LEAST_SIZES}")

@@ -16,7 +16,11 @@ from numpy.typing import ArrayLike
 from quantascope.laws.fitting.result import LawFit
 from quantascope.laws.forms.law import Floats
 from quantascope.laws.forms.table import find_law
-from quantascope.laws.planning.frontier import FLOP_PER_PARAM_TOKEN, percentiles
+from quantascope.laws.planning.frontier import (
+    FLOP_PER_PARAM_TOKEN,
+    check_positive,
+    percentiles,
+)
 
 __all__ = [
     "KAPLAN_BATCH",
@@ -196,14 +200,14 @@ def plan_steps(
     Raises
     ------
     ValueError
-        If a fit is of another law, or a budget or the ratio is not positive.
+        If a fit is of another law or has no optimum, a budget or the ratio is not positive, or a
+        budget buys less than one parameter or one step.
 
     References
     ----------
     Kaplan et al. 2020, arXiv:2001.08361, appendix B.2.
     """
-    if not (np.isfinite(batch_ratio) and batch_ratio > 0):
-        raise ValueError(f"batch_ratio: {batch_ratio}; allowed are numbers > 0")
+    (batch_ratio,) = check_positive("batch_ratio", batch_ratio)
     laws = (("kaplan-NS", fit), ("critical-batch", batch))
     params = {k: v for name, one in laws for k, v in _params(name, one).items()}
     replicates = _paired([_replicates(name, one) for name, one in laws])
@@ -213,15 +217,14 @@ def plan_steps(
         if replicates and not (isinstance(one, LawFit) and one.replicates is not None)
     )
     found = []
-    for budget in flop:
-        if not (np.isfinite(budget) and budget > 0):
-            raise ValueError(f"flop: {budget:g}; allowed are finite numbers > 0")
+    for budget in check_positive("flop", flop):
         numbers = _optimum(params, budget, batch_ratio)
         spread = _optimum({**params, **replicates}, budget, batch_ratio) if replicates else {}
         plan = {name: float(value) for name, value in numbers.items()}
+        _require_optimum(plan, budget)
         found.append(
             StepPlan(
-                flop=float(budget),
+                flop=budget,
                 **plan,
                 intervals={n: percentiles(v, confidence=confidence) for n, v in spread.items()},
                 extrapolated=_outside(fit, plan, batch_ratio),
@@ -231,6 +234,17 @@ def plan_steps(
     return found
 
 
+def _require_optimum(plan: Mapping[str, float], flop: float) -> None:
+    if not np.isfinite(list(plan.values())).all():
+        raise ValueError(f"fit: the laws have no optimum at {flop:g} FLOP; fit them again")
+    if min(plan["n_params"], plan["n_steps"], plan["batch"]) < 1:
+        raise ValueError(
+            f"flop: {flop:g} buys {plan['n_params']:.3g} parameters with {plan['n_steps']:.3g} "
+            f"steps of {plan['batch']:.3g}; allowed are budgets for at least one of each"
+        )
+
+
+@np.errstate(all="ignore")  # what is not finite is refused, or left out of the percentiles
 def _optimum(params: Mapping[str, Any], flop: float, ratio: float) -> dict[str, Floats]:
     """Solve as appendix B.2 does; parameters are numbers or have the axis ``boot``."""
     Nc, Sc, aN, aS, B_star, aB = (
@@ -260,8 +274,11 @@ def _params(name: str, given: LawFit | Mapping[str, float]) -> dict[str, float]:
     law = find_law(name)
     if isinstance(given, LawFit):
         if given.law != name:
-            raise ValueError(f"fit: law {given.law}; allowed here is {name}")
+            argument = "fit" if name == "kaplan-NS" else "batch"
+            raise ValueError(f"{argument}: law {given.law}; allowed here is {name}")
         return dict(given.params)
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{name}: {type(given).__name__} found; allowed are a fit or parameters")
     law.encode(given)  # refuses missing, unknown and negative parameters
     return {key: float(value) for key, value in given.items()}
 
