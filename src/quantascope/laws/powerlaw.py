@@ -112,7 +112,8 @@ def fit_replicates(fit: PowerLawFit, exponents: NDArray[np.float64], *, method: 
     -------
     PowerLawFit
         The 2.5 and 97.5 percentiles, shifted so that the replicates' median lies on the estimate:
-        replicates of ranked data are biased against the estimate as that is against the truth.
+        resampling ranked data adds a bias of its own, which this takes out. The bias of the
+        estimator itself stays, and is said beside the interval ("not calibrated").
     """
     known = exponents[np.isfinite(exponents)]
     if not fit.identified or len(known) < len(exponents) / 2 or len(known) < 2:

@@ -193,7 +193,7 @@ def _log_residuals(law: Law, points: Points, theta: Floats) -> Floats:
 
 def _decimal(name: str, value: float | str) -> Decimal:
     try:
-        number = Decimal(value if isinstance(value, str) else repr(float(value)))
+        number = Decimal(str(value))
     except (ArithmeticError, TypeError, ValueError):
         raise ValueError(f"{name}: {str(value)[:40]!r}; allowed are numbers") from None
     if not (number.is_finite() and np.isfinite(float(number))):

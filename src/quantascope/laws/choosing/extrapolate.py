@@ -85,7 +85,7 @@ def extrapolate(
     for share in shares:
         cut = np.quantile(rank, 1 - share)
         kept, held = np.flatnonzero(rank <= cut), np.flatnonzero(rank > cut)
-        if len(held) and len(kept) > len(law.params):
+        if len(held) and len(kept) > len(law.params) - len(fixed or {}) - len(tied or {}):
             found.append(
                 _score(
                     law, points, objective, kept=kept, held=held, fixed=fixed or {}, tied=tied or {}

@@ -15,6 +15,7 @@ from quantascope.laws.fitting.frame import Frame, choose_frame
 from quantascope.laws.fitting.objective import Objective, ObjectiveName
 from quantascope.laws.fitting.resample import refit
 from quantascope.laws.fitting.search import search
+from quantascope.laws.fitting.spread import residuals_of
 from quantascope.laws.forms.law import Floats, Law
 from quantascope.laws.forms.table import LAWS, find_law
 
@@ -80,6 +81,7 @@ def compare_laws(
     response: str = "loss",
     objective: ObjectiveName = "huber",
     delta: float = 1e-3,
+    above: float = 0.5,
     group: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     seed: int = 0,
@@ -93,7 +95,7 @@ def compare_laws(
         Names of the table ``LAWS``, or laws.
     data
         Columns by name; a law of one input ``x`` takes the only input there is.
-    response, objective, delta, group, weights
+    response, objective, delta, above, group, weights
         As in `quantascope.laws.fit`.
     seed
         Of the folds.
@@ -105,7 +107,7 @@ def compare_laws(
     Leaderboard
         Ordered by extrapolation, then by cross-validation.
     """
-    goal = Objective(objective, delta)
+    goal = Objective(objective, delta, above)
     rows, left_out, n_points = [], {}, 0
     for entry in laws:
         law = find_law(entry)
@@ -140,27 +142,29 @@ def _named(law: Law, data: Mapping[str, ArrayLike], response: str) -> dict[str, 
 def _row(law: Law, points: Points, goal: Objective, *, frame: Frame, seed: int) -> LeaderboardRow:
     found = search(frame, points, goal)
     beyond = extrapolate(law, points, goal)
+    residual, _ = residuals_of(frame, points, goal, theta=found.theta)
+    linear = float(np.mean(goal.robust & (np.abs(residual) > goal.delta)))
     values = law.decode(frame.outward(found.theta[None]))
     return LeaderboardRow(
         law=law.name,
         n_free=frame.ties.shape[1],
         extrapolation_rmsle=beyond.rmsle if beyond else float("nan"),
         cv_rmsle=_cross_validate(frame, points, goal, theta=found.theta, seed=seed),
-        aic=_aic(found.value, points, goal, n_free=frame.ties.shape[1]),
-        objective=found.value,
+        aic=_aic(found.value, points, linear=linear, n_free=frame.ties.shape[1]),
+        objective=found.value * (np.exp(2 * frame.log_unit) if goal.raw else 1.0),
         converged=found.converged,
         params={name: float(value[0]) for name, value in values.items()},
     )
 
 
-def _aic(value: float, points: Points, goal: Objective, *, n_free: int) -> float:
+def _aic(value: float, points: Points, *, linear: float, n_free: int) -> float:
     """Akaike's criterion up to a constant.
 
     The maximum over the scale of a density ``exp(-|r/s|^k) / s`` is ``n log(sum |r|^k) (2/k) / 2``;
-    k is 2 for least squares and 1 for Huber's loss, which is linear in most residuals.
+    k is 2 where the loss is quadratic and 1 where it is linear in most residuals.
     """
     n = points.n
-    power = 1 if goal.robust else 2
+    power = 1 if linear > 0.5 else 2
     return float((2 / power) * n * np.log(max(value, 1e-300)) + 2 * (n_free + 1))
 
 

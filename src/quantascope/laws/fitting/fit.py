@@ -146,7 +146,7 @@ def _point_fit(setting: Setting, found: Found) -> dict[str, Any]:
         "law": law.name,
         "formula": law.formula,
         "params": setting.named(found.theta[None])[0],
-        "objective": found.value * (np.exp(2 * setting.frame.log_unit) if goal.raw else 1.0),
+        "objective": setting.value(),
         "objective_name": goal.name,
         "delta": goal.delta,
         "above": goal.above,

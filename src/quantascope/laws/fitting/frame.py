@@ -209,6 +209,11 @@ def _wide_bounds(law: Law, lo: Floats, hi: Floats, *, log_unit: float) -> tuple[
 
 
 def _checked(frame: Frame) -> Frame:
+    lo, hi = frame.lo.copy(), frame.hi.copy()
+    for column in frame.ties.T:  # what is tied shares the narrower bounds
+        members = np.flatnonzero(column)
+        lo[members], hi[members] = lo[members].max(), hi[members].min()
+    frame = replace(frame, lo=lo, hi=hi)
     at_zero = np.isneginf(frame.held)  # the lower bound of a floor stands for zero
     frame = replace(frame, held=np.where(at_zero, frame.lo, frame.held))
     outside = (frame.held < frame.lo) | (frame.held > frame.hi)

@@ -110,7 +110,7 @@ def minimise(problem: Problem, theta: Floats) -> Minimum:
     -------
     Minimum
         One row a start. ``converged`` is a first-order test in a scale-free form: the decrease
-        promised by the last undamped step is below 1e-11 of the objective.
+        promised by the last step, damped by 1 at most, is below 1e-11 of the objective.
     """
     n_points, n_params = problem.log_inputs.shape[1], theta.shape[1]
     block = max(1, _BLOCK_FLOATS // (n_points * n_params))

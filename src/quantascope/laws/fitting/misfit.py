@@ -45,6 +45,8 @@ def misfits(law: Law, points: Points, residual: Floats) -> list[str]:
             f"{len(far)} of {points.n} points lie more than {_FAR:g} typical residuals "
             f"({typical:.2g}) from the curve; the farthest is point {worst + 1}"
         )
+    if points.groups is not None:  # points of one run share its error: runs of signs are no sign
+        return said
     for name, column in zip(law.inputs, points.inputs, strict=True):
         found, expected, score = _runs(residual[np.argsort(column, kind="stable")])
         if score < _PATTERN:

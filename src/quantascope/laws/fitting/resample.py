@@ -32,6 +32,8 @@ __all__ = [
 BootstrapKind = Literal["case", "cluster", "wild", "parametric"]
 _KINDS: Final = get_args(BootstrapKind)
 _BATCH: Final = 500
+_BATCH_FLOATS: Final = 5_000_000
+"""Counts of one batch of replicates: 40 MB."""
 
 
 def replicate(
@@ -73,12 +75,18 @@ def replicate(
         raise ValueError(f"bootstrap: {kind!r}; allowed are {', '.join(_KINDS)}")
     if kind == "cluster" and points.groups is None:
         raise ValueError("bootstrap: cluster needs groups; name the column of the run with group")
+    if kind in {"case", "parametric"} and points.groups is not None:
+        raise ValueError(
+            f"bootstrap: {kind} takes points as independent, which points in groups are not; "
+            "allowed are cluster and wild"
+        )
     if n_replicates < 1:
         raise ValueError(f"n_replicates: {n_replicates}; allowed are integers >= 1")
     draw = stream(seed, "bootstrap", kind)
     parts = []
-    for first in range(0, n_replicates, _BATCH):
-        n = min(_BATCH, n_replicates - first)
+    batch = max(1, min(_BATCH, _BATCH_FLOATS // points.n))
+    for first in range(0, n_replicates, batch):
+        n = min(batch, n_replicates - first)
         if kind in {"case", "cluster"}:
             counts = _counts(points, kind, n=n, draw=draw)
             parts.append(refit(frame, points, objective, theta=theta, cases=counts))
@@ -116,8 +124,13 @@ def refit(
 def jackknife(frame: Frame, points: Points, objective: Objective, *, theta: Floats) -> Floats:
     """Fits without one point, or without one group, each; axes ``point|group param``."""
     groups = np.arange(points.n) if points.groups is None else points.groups
-    left_out = np.unique(groups)[:, None] != groups[None, :]
-    return refit(frame, points, objective, theta=theta, cases=left_out.astype(np.float64)).theta
+    labels = np.unique(groups)
+    batch = max(1, _BATCH_FLOATS // points.n)
+    parts = [
+        refit(frame, points, objective, theta=theta, cases=(some[:, None] != groups).astype(float))
+        for some in np.array_split(labels, -(-len(labels) // batch))
+    ]
+    return np.concatenate([part.theta for part in parts])
 
 
 def percentile_interval(replicates: Floats, *, confidence: float) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from quantascope.core.errors import DataError
 from quantascope.laws.fitting.data import Points
@@ -17,13 +18,14 @@ from quantascope.laws.fitting.draw import draw_fit
 from quantascope.laws.fitting.frame import Frame, choose_frame
 from quantascope.laws.fitting.objective import Objective
 from quantascope.laws.fitting.reading import check_agreement, check_fields
-from quantascope.laws.fitting.spread import Profile, profile_interval, residuals_of, sandwich
+from quantascope.laws.fitting.spread import Profile, covariance_of, profile_interval, residuals_of
 from quantascope.laws.forms.law import Floats, Law
 from quantascope.laws.forms.table import LAWS, find_law
 
 __all__ = ["LawFit", "Prediction"]
 
 _SCHEMA: Final = "quantascope.law-fit/1"
+_MUTE: Final = 1e-6
 _MOST_LOG: Final = 700.0  # of a double
 _NOT_PLAIN: Final = {"points", "replicates", "own_law"}
 
@@ -152,17 +154,18 @@ class LawFit:
             curves = np.exp(law.form(theta, log_inputs)[0])
             lo, hi = np.quantile(curves, [tail, 1 - tail], axis=0)
             return lo, hi
-        from scipy import stats  # noqa: PLC0415  (only here)
-
         frame, points, objective = self.setting()
         theta = law.encode(self.params)
-        covariance = sandwich(frame, points, objective, theta=theta[0])
+        covariance = covariance_of(frame, points, objective, theta=theta[0])
+        mute = ~np.isfinite(np.diag(covariance))
         usable = np.where(np.isfinite(covariance), covariance, 0.0)
         log_value, gradient = law.form(theta, log_inputs)
         gradient = np.where(np.isfinite(gradient), gradient, 0.0)[0]
         variance = np.einsum("pn,pq,qn->n", gradient, usable, gradient)
-        spread = np.sqrt(np.maximum(variance, 0.0))  # rounding of a zero
-        half = stats.t.ppf(1 - tail, max(self.n_points - len(law.params), 1)) * spread
+        # where the curve depends on what the data do not inform, it may be anywhere
+        variance[(np.abs(gradient[mute]) > _MUTE).any(axis=0)] = np.inf
+        free = (points.n_groups or points.n) - (1 if points.n_groups else frame.ties.shape[1])
+        half = stats.t.ppf(1 - tail, max(free, 1)) * np.sqrt(np.maximum(variance, 0.0))
         return np.exp(log_value[0] - half), np.exp(np.minimum(log_value[0] + half, _MOST_LOG))
 
     def profile(self, name: str) -> Profile:
@@ -231,7 +234,21 @@ class LawFit:
             )
         row = law or _known_law(found["law"])
         check_fields(found, row)
+        try:
+            return cls._read(found, known, row=row, own_law=law)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"damaged fit: {str(error)[:80]!r}; make it again with `quantascope fit --json`"
+            ) from error
+
+    @classmethod
+    def _read(
+        cls, found: Mapping[str, Any], known: set[str], *, row: Law, own_law: Law | None
+    ) -> "LawFit":
         values = {name: found[name] for name in known}
+        for table in ("intervals", "se"):
+            if set(found[table]) != set(row.names):
+                raise ValueError(f"{table} must name {', '.join(row.names)}")
         values["intervals"] = {name: _ends(pair) for name, pair in found["intervals"].items()}
         values["se"] = {
             name: np.inf if error is None else error for name, error in found["se"].items()
@@ -242,7 +259,7 @@ class LawFit:
             None if found["replicates"] is None else np.array(found["replicates"], dtype=np.float64)
         )
         values["points"] = None if found["points"] is None else _points_from_json(found["points"])
-        read = cls(**values, own_law=law)
+        read = cls(**values, own_law=own_law)
         check_agreement(read)
         return read
 

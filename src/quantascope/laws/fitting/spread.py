@@ -23,6 +23,7 @@ from quantascope.laws.forms.law import Bools, Floats
 
 __all__ = [
     "Profile",
+    "covariance_of",
     "model_covariance",
     "profile_interval",
     "profile_values",
@@ -32,6 +33,8 @@ __all__ = [
 
 _N_RELAYS: Final = 2
 """Each value starts again this often from its inner neighbour's solution, and keeps the better."""
+_POINTS_PER_PARAM: Final = 5
+"""With fewer the sandwich is too small."""
 _NEAR: Final = np.array([0.6, 1.2, 1.8, 2.4, 3.2, 4.5])
 """Distances, in standard errors, at which a profile is taken on either side."""
 _FAR: Final = np.array([7.0, 12.0, 25.0, 60.0, 1e9])
@@ -93,6 +96,13 @@ def sandwich(frame: Frame, points: Points, objective: Objective, *, theta: Float
     return _all_params(frame, covariance, lost)
 
 
+def covariance_of(frame: Frame, points: Points, objective: Objective, *, theta: Floats) -> Floats:
+    """Covariance of the parameters: the sandwich, from five points a parameter on."""
+    few = points.n < _POINTS_PER_PARAM * frame.ties.shape[1]
+    way = model_covariance if few and points.groups is None else sandwich
+    return way(frame, points, objective, theta=theta)
+
+
 def model_covariance(
     frame: Frame, points: Points, objective: Objective, *, theta: Floats
 ) -> Floats:
@@ -142,8 +152,8 @@ def _curvature(residual: Floats, objective: Objective, *, free: int) -> Floats:
     size = np.abs(residual)
     window = max(objective.delta, np.quantile(size, min(max(share, (free + 2) / n), 1.0)))
     inside = size <= window
-    at_zero = objective.weight(np.zeros_like(residual))
-    return np.asarray(at_zero * inside * objective.delta / window)
+    # the derivative jumps by 2 delta across zero, however the objective leans
+    return np.asarray(inside * objective.delta / window)
 
 
 def _scale(frame: Frame, points: Points, objective: Objective, *, theta: Floats) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit, log_expit
 
 from quantascope.laws.forms.law import Floats, LogForm, Rescale, Starts
-from quantascope.laws.forms.projection import grid, project, spread
+from quantascope.laws.forms.projection import fill_box, grid, project
 
 __all__ = [
     "bnsl_form",
@@ -166,7 +166,9 @@ def bnsl_starts(n_breaks: int) -> Starts:
         low = [-1.0] + [-4.0, lo, np.log(0.03)] * n_breaks
         high = [3.0] + [4.0, hi, np.log(1.0)] * n_breaks
         nonlinear = (
-            spread(1 << (12 + n_breaks), low, high) if n_breaks else np.linspace(-1, 4, 64)[:, None]
+            fill_box(1 << (12 + n_breaks), low, high)
+            if n_breaks
+            else np.linspace(-1, 4, 64)[:, None]
         )
         form = bnsl_form(n_breaks)
 

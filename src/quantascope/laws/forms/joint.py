@@ -131,8 +131,8 @@ def critical_batch_starts(x: Floats, y: Floats) -> Floats:
 def quanta_max(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
     """``L = E + max(A N^-alpha, B D^(-alpha/(1+alpha)))``. theta: E A B alpha; x: N D.
 
-    The Quantization Model when the scarcer resource decides how many quanta are learned
-    (arXiv:2303.13506, sections 2 and 3).
+    The Quantization Model when the scarcer resource decides how many quanta are learned (Michaud
+    2026, retrospective on the quanta hypothesis).
     """
     E, A, B, alpha = _columns(theta)
     sizes, data = A - alpha * x[0], B - alpha / (1 + alpha) * x[1]

@@ -14,7 +14,7 @@ from scipy.stats import qmc
 
 from quantascope.laws.forms.law import Floats
 
-__all__ = ["grid", "positive_coefficients", "project", "spread"]
+__all__ = ["fill_box", "grid", "positive_coefficients", "project"]
 
 _BLOCK_FLOATS: Final = 100_000
 _TINY: Final = 1e-4
@@ -26,7 +26,7 @@ def grid(*axes: Sequence[float] | Floats) -> Floats:
     return np.array(list(product(*axes)), dtype=np.float64)
 
 
-def spread(n: int, lo: Sequence[float], hi: Sequence[float]) -> Floats:
+def fill_box(n: int, lo: Sequence[float], hi: Sequence[float]) -> Floats:
     """Points that fill a box evenly (Sobol sequence), axes ``start param``; n a power of two."""
     unit = qmc.Sobol(len(lo), scramble=True, rng=0).random(n)
     low, high = np.asarray(lo, dtype=np.float64), np.asarray(hi, dtype=np.float64)

@@ -1,7 +1,7 @@
 """Laws whose inputs are used more than once, or shared: repeated data, experts.
 
-The data-constrained law (Muennighoff et al. 2023, arXiv:2305.16264, eqs. 5 to 7) and the law of
-routed models (Clark et al. 2022, arXiv:2202.01169, eqs. 7 and 8).
+The data-constrained law (Muennighoff et al. 2023, arXiv:2305.16264) and the law of
+routed models (Clark et al. 2022, arXiv:2202.01169).
 """
 
 import numpy as np

@@ -108,7 +108,7 @@ def _finite(name: str, resource: str, cost: Param, n: str, *, data_limited: bool
             cost,
             Param(
                 name="n_tasks",
-                meaning="number of tasks",
+                meaning="number of tasks; identified only if the data reach it, else hold it",
                 role="level",
                 lo=2.0,
                 hi=1e12,
@@ -184,7 +184,7 @@ _ROWS: Final = (
         form=curves.shifted,
         starts=curves.shifted_starts,
         rescale=curves.shifted_rescale,
-        source="Zhai et al. 2021, arXiv:2106.04560, section 3",
+        source="Zhai et al. 2021, arXiv:2106.04560",
     ),
     Law(
         name="m4",
@@ -207,7 +207,7 @@ _ROWS: Final = (
         form=curves.m4,
         starts=curves.m4_starts,
         rescale=curves.m4_rescale,
-        source="Alabdulmohsin et al. 2022, arXiv:2209.06640, section 3.2",
+        source="Alabdulmohsin et al. 2022, arXiv:2209.06640",
     ),
     *[_broken(n) for n in range(4)],
     Law(
@@ -284,6 +284,7 @@ _ROWS: Final = (
         rescale=joint.critical_batch_rescale,
         source=f"{_KAPLAN}, eq. 1.4",
         units_needed=("L",),
+        order=(-1.0,),  # the resource is the compute that a lower loss costs
     ),
     _batch("steps-batch", "S", -1, "eq. 5.4"),
     _batch("compute-batch", "C", 1, "eq. 5.5"),
@@ -369,7 +370,7 @@ _ROWS: Final = (
         form=sharing.data_constrained,
         starts=sharing.data_constrained_starts,
         rescale=sharing.data_constrained_rescale,
-        source="Muennighoff et al. 2023, arXiv:2305.16264, eqs. 5 to 7",
+        source="Muennighoff et al. 2023, arXiv:2305.16264",
         units_needed=("N", "D", "U"),
         order=(1.0, 1.0, 0.0),
         one_unit=("D", "U"),
@@ -404,7 +405,7 @@ _ROWS: Final = (
         form=sharing.routing,
         starts=sharing.routing_starts,
         rescale=sharing.routing_rescale,
-        source="Clark et al. 2022, arXiv:2202.01169, eqs. 7 and 8",
+        source="Clark et al. 2022, arXiv:2202.01169",
         units_needed=("N",),
         order=(1.0, 0.0),
         unscaled=("E",),
@@ -415,7 +416,7 @@ _ROWS: Final = (
         form=joint.quanta_max,
         starts=joint.quanta_max_starts,
         rescale=joint.quanta_max_rescale,
-        source=f"{_QUANTA}, section 2, the scarcer resource decides",
+        source="Quantization Model, the scarcer resource decides (Michaud 2026, retrospective)",
         **_QUANTA_JOINT,
     ),
     Law(
@@ -424,7 +425,7 @@ _ROWS: Final = (
         form=joint.quanta_smooth,
         starts=joint.quanta_smooth_starts,
         rescale=joint.quanta_smooth_rescale,
-        source=f"{_QUANTA}, section 2, costs in both resources add up",
+        source="Quantization Model, costs in both add up (Michaud 2026, retrospective)",
         **_QUANTA_JOINT,
     ),
     _finite(
