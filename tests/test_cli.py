@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from quantascope.cli import app as entry
 from quantascope.store.schema import KINDS
 
 
@@ -50,6 +51,33 @@ def assert_one_line_error(result: subprocess.CompletedProcess, code: int, *words
 )
 def test_a_wrong_call_is_one_line_with_its_exit_code(arguments, code, words, tmp_path):
     assert_one_line_error(call(*arguments, cwd=tmp_path), code, *words)
+
+
+@pytest.mark.parametrize(
+    ("command", "resumes"),
+    [
+        (["run", "r"], True),
+        (["sketch", "r"], True),
+        (["suite", "train", "demo"], True),
+        (["fit", "t.csv"], False),
+        (["allocate", "run"], False),
+        (["reproduce", "all"], False),
+        ([], False),
+    ],
+)
+def test_a_stopped_command_promises_to_resume_only_where_it_does(
+    command, resumes, monkeypatch, capsys
+):
+    def stop(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(entry, "app", stop)
+    monkeypatch.setattr(sys, "argv", ["quantascope", *command])
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 130
+    assert said == f"stopped{'; the same command resumes where it was' * resumes}\n"
 
 
 def test_a_file_where_a_run_folder_belongs_is_named(tmp_path):

@@ -48,6 +48,10 @@ def folder(tmp_path_factory, refit):
     (where / "deep.json").write_text("[" * 100_000)
     for name, change in {"param": {"params": {"E": 1.0}}, "ends": {"intervals": 3}}.items():
         (where / f"{name}.json").write_text(json.dumps(refit.to_json() | change))
+    own = {"law": "mine", "replicates": None}
+    (where / "own.json").write_text(json.dumps(refit.to_json() | own))
+    loose = {"points": None, "replicates": None}
+    (where / "loose.json").write_text(json.dumps(refit.to_json() | loose))
     return where
 
 
@@ -167,6 +171,19 @@ def test_a_plan_of_steps_needs_the_critical_batch(call):
         ("steps.json --flop 1e20 --batch batch.json --plot a.svg", 2, "--plot"),
         ("bare.json --flop 1e20 --bootstrap 5", 2, "bootstrap"),
         ("fit.json --flop 1e20 --x N=n", 2, "--data"),
+        ("fit.json --flop 1e20 --y loss", 2, "--y: only with --data"),
+        ("fit.json --flop 1e20 --tolerance 1.5", 2, "--tolerance: only with --data"),
+        ("fit.json --flop 1e20 --batch-ratio 2", 2, "--batch-ratio: only for a fit of kaplan-NS"),
+        ("fit.json --flop 1e20 --bootstrap 200", 2, "--bootstrap: 200, but there are replicates"),
+        ("fit.json --flop 1", 2, "--flop: 1 buys"),
+        ("fit.json --flop 1e20 --flop 1e-9", 2, "--flop: 1e-09 buys"),
+        ("fit.json --flop 1e20 --shrink 1e-12", 2, "--shrink: 1e-12 of the optimum"),
+        ("steps.json --flop 1 --batch batch.json", 2, "--flop: 1 buys"),
+        ("steps.json --flop 1e20 --batch steps.json", 2, "steps.json: law kaplan-NS"),
+        ("steps.json --flop 1e20 --batch batch.json --tolerance 2", 2, "--tolerance"),
+        ("batch.json --flop 1e20", 2, "batch.json: law critical-batch has the inputs L"),
+        ("own.json --flop 1e20", 1, "own.json: law 'mine' is none of the table"),
+        ("loose.json --flop 1e20", 1, "loose.json: fit of chinchilla: neither replicates nor"),
         ("fit.json --flop 1e20 --data points.csv", 2, "--x"),
         ("fit.json --flop 1e20 --data absent.csv --x N=n --x D=d", 1, "absent.csv"),
         ("fit.json --flop 1e20 --data points.csv --x N=n --x D=no", 1, "no"),

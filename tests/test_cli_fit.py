@@ -113,6 +113,7 @@ def test_a_column_is_named_in_three_ways(table):
     bare = floor(table)
     for form in ("x=params", "N=params", " x = params "):
         assert read(table, "--law", "floor", "--x", form) == bare
+    assert floor(table, "--y", " loss") == bare
     assert bare["meaning"] == {"x": "params"}
     assert read(table, "--law", "kaplan-N", "--x", "params")["meaning"] == {"N": "not stated"}
 
@@ -198,6 +199,20 @@ def test_confidence_widens(table):
         floor(table, "--confidence", level)["intervals"]["alpha"] for level in (0.5, 0.99)
     )
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+def test_confidence_is_printed_with_its_digits(table):
+    command = [table, "--law", "floor", "--x", "params", "--holdout", "none"]
+    assert "99.9999% interval" in invoke(*command, "--confidence", "0.999999").stdout
+
+
+def test_a_leaderboard_of_exact_fits_tells_them_apart(tmp_path):
+    size = np.geomspace(1e6, 1e9, 12)
+    path = write(tmp_path / "t.csv", {"n": size, "loss": find_law("floor")(FLOOR, x=size)})
+    lines = invoke(path, "--law", "all", "--x", "n").stdout.splitlines()
+    scores = [cell for line in lines[2:7] for cell in line.split()[2:4]]
+    assert not any(float(score) == 0 for score in scores)
+    assert max(len(score.partition("e")[0]) for score in scores) <= 8  # 0.000abc
 
 
 def test_holdout_none_gives_no_score(table):
@@ -290,6 +305,18 @@ def test_bad_data_is_one_line_with_exit_code_1(text, words, law, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["t.csv"]
     if law == "floor":
         assert all(word in str(result.exception) for word in [str(path), *words])
+
+
+@pytest.mark.parametrize("objective", ["huber", "lsq-log", "asymmetric"])
+def test_a_zero_response_points_to_the_objective_that_admits_it(objective, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("params,loss\n" + GOOD + "1e9,0\n")
+    command = [path, "--law", "floor", "--x", "params", "--holdout", "none"]
+    message = str(invoke(*command, "--objective", objective).exception)
+    assert "row 7 of column 'loss' is 0" in message
+    assert "--objective lsq admits zeros" in message
+    assert "leave out" not in message
+    assert invoke(*command, "--objective", "lsq").exit_code == 0
 
 
 def test_two_points_for_five_parameters(tmp_path):

@@ -55,6 +55,9 @@ def fault(path, columns=None, **options):
         ("\ufeff", ["no column 'x'"]),
         ("y,z\n1,2\n", ["no column 'x'", "'y', 'z'"]),
         ("x,x\n1,2\n", ["2 columns named 'x'"]),
+        ("x;y\n1;2\n", ["separated by semicolons", ".csv file has commas", "save it"]),
+        ("x\ty\n1\t2\n", ["separated by tabs", ".csv file has commas", "name it .tsv"]),
+        ("x|y\n1|2\n", ["separated by bars", "save it with commas"]),
         ("x\n", ["no data rows"]),
         ("x,y\n1,2\ntwo,3\n", ["row 2", "'x'", "'two'", "finite numbers"]),
         ("x,y\n1,2\nnan,3\n", ["row 2", "'nan'"]),
@@ -108,6 +111,12 @@ def test_other_files_are_refused_by_what_they_are(tmp_path):
     assert "not a file" in fault(tmp_path / "d.csv")
     (tmp_path / "b.csv").write_bytes(b"x\n\0\1\2")
     assert "binary" in fault(tmp_path / "b.csv")
+    (tmp_path / "u.csv").write_bytes("x\n1".encode("utf-16"))
+    assert "UTF-16 text; save it as UTF-8" in fault(tmp_path / "u.csv")
+    (tmp_path / "c.tsv").write_text("x,y\n1,2\n")
+    assert "separated by commas; a .tsv file has tabs: name it .csv" in fault(tmp_path / "c.tsv")
+    (tmp_path / "s.csv").write_text("x;y\n1\n")
+    assert read_columns(tmp_path / "s.csv", {"x": "x;y"})["x"].tolist() == [1]
     (tmp_path / "l.csv").write_bytes("x\nü".encode("latin-1"))
     assert "not UTF-8" in fault(tmp_path / "l.csv")
     (tmp_path / "p.parquet").write_bytes(b"PAR1 but not really")
@@ -123,6 +132,12 @@ def test_the_row_limit_is_stated_and_its_last_row_allowed(suffix, tmp_path):
     path = write(tmp_path / f"t{suffix}", pd.DataFrame({"x": [1.0, 2.0, 3.0]}))
     assert "more than 2 rows" in fault(path, max_rows=2)
     assert len(read_columns(path, {"x": "x"}, max_rows=3)["x"]) == 3
+
+
+def test_blanks_around_a_name_do_not_count(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(" x ,y\n1,2\n")
+    assert read_columns(path, {"x": "x ", "y": " y"})["y"].tolist() == [2]
 
 
 def test_a_blank_group_is_named(tmp_path):

@@ -1,11 +1,17 @@
 """Approach 3: the plan is the lowest point of the law on its budget, with intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
 from quantascope.laws import LAWS, Bootstrap, fit
+from quantascope.laws.planning.advice import plan_warnings
 from quantascope.laws.planning.allocate import optimum, overtrain, plan
+from quantascope.laws.planning.consistency import compare_approaches, parametric_frontier
+from quantascope.laws.planning.isoflop import isoflop_profiles
+from quantascope.laws.planning.steps import plan_steps
 from quantascope.recipes.chinchilla_refit import read_chinchilla
 
 MEANING = {"N": "total parameters", "D": "tokens"}
@@ -121,6 +127,92 @@ def test_smaller_models_cost_more_and_at_last_cannot(refit):
 def test_budgets_that_are_none_are_refused(refit, flop):
     with pytest.raises(ValueError, match="flop"):
         plan(refit, flop)
+
+
+@pytest.mark.parametrize("flop", [1e-9, 1.0, 7.0])
+def test_a_budget_that_buys_less_than_one_of_each_is_refused(refit, flop):
+    with pytest.raises(ValueError, match=f"flop: {flop:g} buys .* parameters with .* tokens"):
+        plan(refit, [1e20, flop])
+    with pytest.raises(ValueError, match=f"flop: {flop:g} buys"):
+        overtrain(refit, flop)
+    least = 1e4  # twin: 6 N D with some tens of each
+    found = plan(refit, [least])[0]
+    assert min(found.n_params, found.n_tokens) > 1
+
+
+def test_a_share_of_less_than_one_of_each_is_refused(refit):
+    for share in (1e-12, 1e14):
+        with pytest.raises(ValueError, match="shrink: .* of the optimum is"):
+            overtrain(refit, 1e20, shrink=[1.0, share])
+    assert overtrain(refit, 1e20, shrink=[1e-5])[0].n_params > 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"A": 0.0}, {"B": 0.0}, {"alpha": 0.0}, {"beta": -0.1}, {"alpha": 1e-9, "A": 1e-300}]
+)
+def test_parameters_without_an_optimum_are_refused(refit, change):
+    broken = replace(refit, params=refit.params | change)
+    for call in (lambda: plan(broken, [1e21]), lambda: overtrain(broken, 1e21)):
+        with pytest.raises(ValueError, match=r"fit: law chinchilla with .* has no optimum|buys"):
+            call()
+
+
+def test_replicates_without_an_optimum_are_left_out_of_the_intervals(refit):
+    """One of 200 moves a percentile by less than the spread of its neighbours, never to NaN."""
+    column = refit.row.index("A")
+    replicates = refit.replicates.copy()
+    replicates[7, column] = 0.0
+    broken = replace(refit, replicates=replicates)
+    found, row = plan(broken, [1e21])[0], overtrain(broken, 1e21, shrink=[0.5])[0]
+    for one, plain in (
+        (found, plan(refit, [1e21])[0]),
+        (row, overtrain(refit, 1e21, shrink=[0.5])[0]),
+    ):
+        for name, ends in one.intervals.items():
+            assert np.isfinite(ends).all()
+            assert ends == pytest.approx(plain.intervals[name], rel=0.5)
+
+
+def test_a_law_lowest_at_an_end_says_so_and_nothing_is_over_trained():
+    """Tokens of kaplan-ND that hardly count: the loss falls all the way to one token."""
+    points = {"N": 10.0 ** np.arange(6, 12), "D": 10.0 ** np.arange(7, 13)}
+    law = LAWS["kaplan-ND"]
+    params = {"Nc": 1e13, "Dc": 1e-30, "aN": 0.1, "aD": 0.1}
+    found = fit(law, points | {"loss": law(params, **points)}, meaning=MEANING)
+    found = replace(found, params=params)
+    one = plan(found, [1e20])[0]
+    assert not one.interior
+    assert one.n_tokens == pytest.approx(1)
+    assert "nowhere lower than with one token" in plan_warnings(found, [one])[0]
+    with pytest.raises(ValueError, match="nowhere lower than with one token"):
+        overtrain(found, 1e20)
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda _: plan("fit", [1e20]), "fit: str found"),
+        (lambda _: overtrain(None, 1e20), "fit: NoneType found"),
+        (lambda _: parametric_frontier({}), "fit: dict found"),
+        (lambda f: plan(f, "much"), "flop: 'much'"),
+        (lambda f: plan(f, None), "flop"),
+        (lambda f: plan(f, [[1e20], [1, 2]]), "flop"),
+        (lambda f: plan(f, [1e20], flop_per_param_token=0), "flop_per_param_token: 0"),
+        (lambda f: overtrain(f, 1e20, shrink=["half"]), "shrink"),
+        (lambda _: plan_steps(3, {}, [1e20]), "kaplan-NS: int found"),
+        (lambda _: isoflop_profiles(None), "data: NoneType found"),
+        (lambda _: isoflop_profiles({}, tolerance="x"), "tolerance: 'x'"),
+        (lambda _: compare_approaches([1]), "frontiers"),
+    ],
+)
+def test_wrong_types_are_one_line(refit, call, word):
+    with pytest.raises(ValueError, match=word) as caught:
+        call(refit)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_budget_needs_no_list(refit):
+    assert plan(refit, 1e21) == plan(refit, [1e21])
 
 
 def test_a_law_of_other_inputs_is_refused():

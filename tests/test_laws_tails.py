@@ -118,10 +118,11 @@ def test_ks_is_the_largest_distance_at_every_whole_number():
 @pytest.mark.parametrize(
     ("values", "xmin", "reason"),
     [
-        ([7], 1, "1 distinct"),
-        ([3, 3, 3], 3, "1 distinct"),
-        ([1, 2], 5, "0 distinct"),
-        ([0, 0, 0], None, "no cut-off"),
+        ([7], 1, "one value at or above xmin 1, 7"),
+        ([3, 3, 3], 3, "one distinct value at or above xmin 3"),
+        ([3, 3, 3], None, "one distinct value, 3"),
+        ([1, 2], 1e9, "no value at or above xmin 1e+09"),
+        ([0, 0, 0], None, "one distinct value, 0"),
         ([1, 2, 3], None, "no cut-off"),
         ([1e9, 1e9 + 1] * 20, None, "too narrow"),
     ],
@@ -168,3 +169,18 @@ def test_rank_size_regression_states_its_bias():
     assert not rank_size_slope([3, 3], xmin=3).identified
     with pytest.raises(ValueError, match="ties"):
         rank_size_slope([1, 2], ties="drop")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"values": "many"}, "values: 'many'"),
+        ({"values": [[1, 2], [3]]}, "values"),
+        ({"values": [1, 2], "counts": ["a", "b"]}, "counts"),
+        ({"values": [1, 2, 3], "xmin": "1"}, "xmin: '1'"),
+    ],
+)
+def test_wrong_types_are_one_line(arguments, word):
+    with pytest.raises(ValueError, match=word) as caught:
+        fit_power_tail(**arguments)
+    assert "\n" not in str(caught.value)

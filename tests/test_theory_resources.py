@@ -307,3 +307,24 @@ def test_two_losses_of_a_power_law_give_its_exponent():
 def test_out_of_range_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: QuantaModel(alpha="0.4x"), "alpha: '0.4x'"),
+        (lambda: QuantaModel(alpha=0.4, a=-np.inf), "a: -inf found; allowed: finite numbers"),
+        (lambda: QuantaModel(alpha=0.4, b=np.inf), "b: inf found; allowed: finite numbers > 0"),
+        (lambda: QuantaModel(alpha=0.4, capacity=np.inf), "capacity: inf"),
+        (lambda: predict_loss(QuantaModel(alpha=0.4), "N", {}), "N: {}"),
+        (lambda: alpha_from_exponent("steep", kind="alpha_D"), "alpha_D: 'steep'"),
+        (lambda: alpha_from_exponent(1.0, kind="alpha_D"), "above 0 and below 1$"),
+        (lambda: alpha_from_exponent(1.0, kind="zipf_exponent"), "above 1$"),
+        (lambda: fitted_slope(0.4, n_tasks=2, n_hi=1), "n_tasks: 2 found; allowed: >= 3"),
+        (lambda: quanta_from_loss(0.5, 0.4, b=np.inf), "b: inf found; allowed: finite"),
+    ],
+)
+def test_wrong_types_and_open_ends_are_one_line(call, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)

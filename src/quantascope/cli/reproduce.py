@@ -1,6 +1,7 @@
 """Command that reproduces published results: reproduce [NAME|all|list]."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -19,7 +20,9 @@ Quick = Annotated[bool, typer.Option("--quick", help="Take the short setting.")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 Out = Annotated[
     Path | None,
-    typer.Option(help="Folder of the result [results/NAME]; with 'all', DIR/NAME each."),
+    typer.Option(
+        help="Folder of the result [results/NAME], made in one that exists; with 'all', DIR/NAME."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one object.")]
 
@@ -47,18 +50,14 @@ def reproduce(
         return
     # an unknown name passes on, and is refused with the list before anything is written
     names = list(RECIPES) if name == _ALL else [name]
-    results = []
-    for each in names:
-        folder = out or _RESULTS / each
-        results.append(
-            _reproduce_one(
-                each,
-                folder=folder / each if out and name == _ALL else folder,
-                quick=quick,
-                seed=seed,
-                as_json=as_json,
-            )
-        )
+    folders = {each: (out or _RESULTS) / each for each in names}
+    if out is not None and name != _ALL:
+        folders = {name: out}
+    _check_folders(out, folders.values())  # before minutes of work, not after
+    results = [
+        _reproduce_one(each, folder=folder, quick=quick, seed=seed, as_json=as_json)
+        for each, folder in folders.items()
+    ]
     holds = all(result["holds"] for result in results)
     if as_json:
         both = {"holds": holds, "recipes": results}
@@ -67,14 +66,27 @@ def reproduce(
         raise typer.Exit(1)
 
 
+def _check_folders(out: Path | None, folders: Iterable[Path]) -> None:
+    """Refuse a folder that cannot be made or written; as elsewhere, its parent must exist."""
+    from quantascope.cli.output import check_folder
+
+    for folder in [*([] if out is None else [out]), *folders]:
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"--out: {folder} is a file; name a folder, new or old")
+        if folder.is_dir():
+            check_folder("--out", folder)
+    if out is None:
+        check_folder("--out", _RESULTS if _RESULTS.is_dir() else _RESULTS.parent)
+    elif not out.is_dir():
+        check_folder("--out", out.parent)
+
+
 def _reproduce_one(
     name: str, *, folder: Path, quick: bool, seed: int, as_json: bool
 ) -> dict[str, Any]:
     from quantascope.recipes.output import describe, write_result
     from quantascope.recipes.registry import run_recipe
 
-    if folder.exists() and not folder.is_dir():  # before minutes of work, not after
-        raise ValueError(f"--out: {folder} is a file; name a folder, new or old")
     result = run_recipe(name, quick=quick, seed=seed)
     path = write_result(result, folder)
     if not as_json:

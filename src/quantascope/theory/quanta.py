@@ -54,7 +54,9 @@ def as_floats(name: str, value: ArrayLike) -> Floats:
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{name}: {value!r:.40} found; allowed: numbers") from None
+        raise ValueError(
+            f"{name}: {repr(value).splitlines()[0]:.40} found; allowed: numbers"
+        ) from None
 
 
 def check_range(

@@ -96,7 +96,9 @@ def check_positive(name: str, values: ArrayLike) -> list[float]:
     try:
         found = np.asarray(values, dtype=np.float64).ravel()
     except (TypeError, ValueError):
-        raise ValueError(f"{name}: {values!r:.40}; allowed are finite numbers > 0") from None
+        raise ValueError(
+            f"{name}: {repr(values).splitlines()[0]:.40}; allowed are finite numbers > 0"
+        ) from None
     bad = found[~(np.isfinite(found) & (found > 0))]
     if len(bad) or not len(found):
         first = f"{bad[0]:g}" if len(bad) else "none given"

@@ -15,6 +15,7 @@ the bend is simulated on flat curves. All assume independent Gaussian errors.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Final, Literal
 
 import numpy as np
@@ -158,8 +159,8 @@ def classify_shapes(
     >>> classify_shapes(x, y, stderr=np.full((2, 10), 0.01) * y).shape.tolist()
     ['U', 'monotone']
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level: {level:g} found; allowed are numbers between 0 and 1")
+    if not (isinstance(level, Real) and 0 < level < 1):
+        raise ValueError(f"level: {level!r:.40} found; allowed are numbers between 0 and 1")
     if correction not in {"bh", "holm"}:
         raise ValueError(f"correction: {correction!r} found; allowed are 'bh' and 'holm'")
     curves = read_curves(x, y, metric=metric, stderr=stderr)

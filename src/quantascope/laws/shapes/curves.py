@@ -43,7 +43,7 @@ def read_curves(x: ArrayLike, y: ArrayLike, *, metric: Metric, stderr: ArrayLike
     """
     if metric not in get_args(Metric):
         raise ValueError(f"metric: {metric!r} found; allowed are {', '.join(get_args(Metric))}")
-    places, values = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    places, values = _floats("x", x), _floats("y", y)
     values = values[None] if values.ndim == 1 else values
     if places.ndim != 1 or values.ndim not in {2, 3} or values.shape[-1] != len(places):
         raise ValueError(
@@ -59,7 +59,7 @@ def read_curves(x: ArrayLike, y: ArrayLike, *, metric: Metric, stderr: ArrayLike
     if stderr is not None:
         if values.ndim == 3:
             raise ValueError("stderr: given together with replicates; give one of the two")
-        error = np.asarray(stderr, dtype=np.float64)
+        error = _floats("stderr", stderr)
         noise, dof = _transform_errors(_broadcast(error, values), values, metric), np.inf
         values = _transform(values, metric)
     else:
@@ -73,6 +73,15 @@ def read_curves(x: ArrayLike, y: ArrayLike, *, metric: Metric, stderr: ArrayLike
         noise_dof=dof,
         metric=metric,
     )
+
+
+def _floats(name: str, values: ArrayLike) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name}: {repr(values).splitlines()[0]:.40} found; allowed are numbers"
+        ) from None
 
 
 def _check_values(values: Floats, metric: str) -> None:

@@ -10,6 +10,7 @@ samples use, take ``xmin=1``; then ``exponent = alpha + 1``.
 """
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Final
 
 import numpy as np
@@ -101,8 +102,8 @@ def fit_power_tail(
     -------
     PowerTail
         The interval is that of the profile likelihood and takes xmin as known; `bootstrap_tail`
-        includes its choice. ``identified=False`` where the tail has fewer than two distinct
-        values.
+        includes its choice. ``identified=False`` where there is no tail, or one of a single value
+        or of nothing but xmin.
 
     Raises
     ------
@@ -165,12 +166,12 @@ def fit_sample(sample: Sample, *, xmin: float | None = None) -> PowerTail:
     if xmin is None:
         scan = scan_cutoffs(sample, _MAX_CUTOFFS)
         if not len(scan.xmin):
-            return _nothing(sample, np.nan, f"no cut-off leaves {_MIN_TAIL} values, two distinct")
+            return _nothing(sample, np.nan, _no_cutoff(sample))
         xmin, method = float(scan.xmin[scan.best]), "profile likelihood, xmin by KS taken as known"
     xmin = _check_xmin(xmin, discrete=sample.discrete)
     tail = sample.tail(xmin)
     if len(tail.values) == 0 or tail.values[-1] == xmin or tail.n < 2:
-        return _nothing(sample, xmin, f"{len(tail.values)} distinct values from {xmin:g} on")
+        return _nothing(sample, xmin, _no_tail(tail, xmin))
     excess = float(np.average(np.log(tail.values / xmin), weights=tail.counts))
     exponent, information = solve_exponent(excess, xmin, discrete=tail.discrete)
     a = float(exponent)
@@ -259,7 +260,23 @@ def _profile(a: float, excess: float, tail: Sample, xmin: float) -> tuple[float,
     return float(lo), float(hi)
 
 
+def _no_cutoff(sample: Sample) -> str:
+    if len(sample.values) == 1:
+        return f"one distinct value, {sample.values[0]:g}; a tail needs two"
+    return f"no cut-off above 0 leaves {_MIN_TAIL} values, two of them distinct"
+
+
+def _no_tail(tail: Sample, xmin: float) -> str:
+    if not len(tail.values):
+        return f"no value at or above xmin {xmin:g}"
+    if tail.n < 2:
+        return f"one value at or above xmin {xmin:g}, {tail.values[0]:g}; a tail needs two"
+    return f"one distinct value at or above xmin {xmin:g}; a tail needs two"
+
+
 def _check_xmin(xmin: float, *, discrete: bool) -> float:
+    if not isinstance(xmin, Real):
+        raise ValueError(f"xmin: {xmin!r:.40} found; allowed are numbers > 0")
     if discrete and not (xmin >= 1 and xmin == np.floor(xmin) and np.isfinite(xmin)):
         raise ValueError(f"xmin: {xmin:g} found; allowed for whole values are whole numbers >= 1")
     if not (np.isfinite(xmin) and xmin > 0):

@@ -67,7 +67,7 @@ def read_sample(
     ValueError
         If a value or count is out of its range, or a discrete value is not whole.
     """
-    x = np.asarray(values, dtype=np.float64).ravel()
+    x = _floats("values", values)
     if not x.size:
         raise ValueError("values: none found; at least one is needed")
     _require(np.isfinite(x) & (x >= 0), x, name="values", allowed="finite numbers >= 0")
@@ -79,7 +79,7 @@ def read_sample(
     if counts is None:
         distinct, number = np.unique(x, return_counts=True)
         return Sample(values=distinct, counts=number.astype(np.float64), discrete=is_discrete)
-    weight = np.asarray(counts, dtype=np.float64).ravel()
+    weight = _floats("counts", counts)
     if weight.shape != x.shape:
         raise ValueError(f"counts: {weight.size} found for {x.size} values; give one for each")
     good = np.isfinite(weight) & (weight >= 0) & (weight == np.floor(weight))
@@ -89,6 +89,15 @@ def read_sample(
     distinct, place = np.unique(x[weight > 0], return_inverse=True)
     number = np.bincount(place, weights=weight[weight > 0])
     return Sample(values=distinct, counts=number.astype(np.float64), discrete=is_discrete)
+
+
+def _floats(name: str, values: ArrayLike) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64).ravel()
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name}: {repr(values).splitlines()[0]:.40} found; allowed are numbers"
+        ) from None
 
 
 def _require(good: NDArray[np.bool_], found: Floats, *, name: str, allowed: str) -> None:
