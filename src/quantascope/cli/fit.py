@@ -95,6 +95,7 @@ def fit(
     check_signs(file, columns, signed, y=y, zeros=objective == "lsq")
     options: dict[str, Any] = {"response": y, "objective": objective, "delta": delta}
     if law == _ALL:
+        options |= {"above": above}
         found: Any = _compare(inputs, columns, y=y, seed=seed, options=options)
     else:
         options |= {"above": above, "confidence": confidence}
