@@ -168,8 +168,9 @@ def _power_law(law: Law, theta: Floats, log_product: float) -> Floats:
     ends = [optimum(law, theta, product=float(np.exp(log_product + s))) for s in (-_STEP, _STEP)]
     (low, low_inside), (high, high_inside) = ends
     with np.errstate(divide="ignore"):  # an optimum at no parameters is judged below
-        a = np.log(high / low) / (2 * _STEP)
-        log_k = np.log(low * high) / 2 - a * (log_product + np.log(FLOP_PER_PARAM_TOKEN))
+        log_low, log_high = np.log(low), np.log(high)
+        a = (log_high - log_low) / (2 * _STEP)
+        log_k = (log_low + log_high) / 2 - a * (log_product + np.log(FLOP_PER_PARAM_TOKEN))
     good = low_inside & high_inside & np.isfinite(a)
     return np.where(good[:, None], np.stack([a, log_k], axis=1), np.nan)
 

@@ -15,7 +15,7 @@ __all__ = ["describe", "end_of_line", "law_of_size_and_data", "loss_at", "optimu
 
 _N_GRID: Final = 2049
 _BLOCK: Final = 250
-_MOST_LOG: Final = 300.0
+_MOST_LOG: Final = 700.0
 """Beyond, the optimum is not a number that anything can be computed from."""
 
 
