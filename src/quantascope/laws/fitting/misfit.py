@@ -52,7 +52,8 @@ def misfits(law: Law, points: Points, residual: Floats) -> list[str]:
         if score < _PATTERN:
             said.append(
                 f"residuals follow a pattern along {name} ({found} runs of one sign, "
-                f"{expected:.0f} expected): the data do not have the shape of this law"
+                f"{expected:.0f} expected): the data do not have the shape of this law, or points "
+                "share errors (group)"
             )
     return said
 
