@@ -97,7 +97,7 @@ def test_the_planted_optimum_is_within_the_interval_of_most_worlds():
     true = VECTORS["chinchilla"]
     law = LAWS["chinchilla"]
     best = optimum(law, law.encode(true), product=1e22)[0][0]
-    held = 0
+    held = missed = 0
     for seed in range(12):
         draw = np.random.default_rng(seed)
         size, tokens = np.exp(draw.uniform([[18], [21]], [[23], [26]], (2, 80)))
@@ -107,8 +107,9 @@ def test_the_planted_optimum_is_within_the_interval_of_most_worlds():
         found = fit("chinchilla", table, meaning=MEANING, bootstrap=boot, objective="lsq-log")
         lo, hi = plan(found, [6e22])[0].intervals["n_params"]
         held += lo <= best <= hi
-        assert not lo <= 3 * best <= hi or hi / lo > 3  # twin
+        missed += not lo <= 10 * best <= hi
     assert held >= 9
+    assert missed >= 9  # twin: ten times the truth lies outside
 
 
 def test_smaller_models_cost_more_and_at_last_cannot(refit):

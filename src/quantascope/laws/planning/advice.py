@@ -90,6 +90,12 @@ def plan_warnings(found: LawFit, plans: Sequence[Plan]) -> tuple[str, ...]:
         said.append(
             f"N is {meaning!r}: with or without embedding parameters? 6 N D counts what N counts"
         )
+    said += [
+        f"{plan.flop:.3g} FLOP: {plan.share_without:.0%} of the bootstrap has no optimum"
+        + ("" if plan.intervals else ", so there is no interval")
+        for plan in plans
+        if plan.share_without > 0
+    ]
     if found.replicates is None:
         said.append("no bootstrap replicates: the plan has no intervals")
     elif len(found.replicates) < _FEW:

@@ -24,7 +24,7 @@ from quantascope.laws.planning.optimum import (
 __all__ = ["Overtrained", "Plan", "optimum", "overtrain", "plan"]
 
 _TOKENS: Final = np.linspace(-3.0, 15.0, 721)
-"""Grid of log tokens over those of the budget; a step of .025 interpolates the factor to 1e-5."""
+"""Grid of log tokens over those of the budget; a step of .025 interpolates the factor to 3e-5."""
 _BLOCK: Final = 250
 
 
@@ -38,7 +38,10 @@ class Plan:
     tokens_per_param: float
     loss: float
     intervals: dict[str, tuple[float, float]]
-    """Of each number above, where the fit has bootstrap replicates; else empty."""
+    """Of each number above, where the fit has bootstrap replicates of which (nearly) all have an
+    optimum; else empty."""
+    share_without: float
+    """Share of replicates that have no optimum on this budget, left out of the intervals."""
     extrapolated: bool
     """Whether the model or its data lie outside the range that was fitted."""
     reach: float
@@ -110,15 +113,19 @@ def plan(
         best, interior = _best(law, fit, budget, product=units)
         values = describe(law, theta, np.array([best]), product=units)
         ends: dict[str, tuple[float, float]] = {}
+        without = 0.0
         if replicates is not None:
             many, inside = optimum(law, replicates, product=units)
-            spread = describe(law, replicates[inside], many[inside], product=units)
-            ends = _ends(spread, fit.confidence) if inside.any() else {}
+            without = float(1 - inside.mean())
+            if without < 1 - fit.confidence:  # more of them would be an end of the interval
+                spread = describe(law, replicates[inside], many[inside], product=units)
+                ends = _ends(spread, fit.confidence)
         found.append(
             Plan(
                 flop=budget,
                 **{name: float(value[0]) for name, value in values.items()},
                 intervals=ends,
+                share_without=without,
                 extrapolated=_outside(fit, values),
                 reach=budget / (cost * _largest_product(fit)),
                 interior=interior,

@@ -89,8 +89,8 @@ def compare_approaches(
     -------
     Consistency
         Two exponents agree where the interval of their difference includes 0. Bootstraps are
-        paired at random, as if independent: approaches that share data are correlated, which
-        makes true differences of exponents less variable than this, and the test cautious.
+        paired at random, as if independent: approaches that share data are correlated; where
+        positively, true differences vary less than this, and the test is cautious.
 
     Raises
     ------
@@ -159,8 +159,14 @@ def parametric_frontier(fit: LawFit, *, flop: float | None = None) -> Frontier:
         method=f"{len(rows)} replicates of the fit" if fit.replicates is not None else "none",
         flop_range=(lowest, highest),
         identified=bool(np.isfinite(lo)),
-        reason="" if np.isfinite(lo) else "the fit has no bootstrap replicates",
+        reason="" if np.isfinite(lo) else _why_no_interval(fit),
     )
+
+
+def _why_no_interval(fit: LawFit) -> str:
+    if fit.replicates is None:
+        return "the fit has no bootstrap replicates"
+    return "too few of the fit's replicates have an optimum at this budget"
 
 
 def _power_law(law: Law, theta: Floats, log_product: float) -> Floats:
