@@ -1,9 +1,10 @@
 """Where a monotone curve departs from a smooth bend: a break, or a step between two levels.
 
-Three families are fitted to each curve by projection, every candidate a fixed design: smooth (a
-line in log x, a power of x with either bend, a power law with a floor, a wide logistic), broken
-(two lines that meet), and step (two levels with the change between neighbouring points). All are
-linear but for positions and powers on a grid, so that a million curves cost one matrix product.
+Three families are fitted to each curve with its own weights: smooth (a line in log x, a power of x
+with either bend, a power law with a floor, a wide logistic), broken (two lines that meet), and step
+(two levels with the change between neighbouring points). All are linear but for two parameters,
+which run over a grid, so that a million curves cost a few matrix products; where something else
+seems to fit better than the smooth grid, its best member is refined by Gauss-Newton steps.
 """
 
 from dataclasses import dataclass
@@ -11,41 +12,35 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+
+from quantascope.laws.shapes.smooth import Smooth, lay_out_smooth, refine_smooth
 
 __all__ = ["BendDesign", "Bends", "fit_bends", "make_bend_design"]
 
 Floats = NDArray[np.float64]
 
-_POWERS: Final = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-"""c times the log range of x, with either sign."""
-_FLOORS: Final = (1.0, 3.0, 10.0, 30.0, 100.0)
-"""First value of a power law over its floor."""
-_DECAYS: Final = (1.0, 2.0, 3.0, 4.5, 7.0)
-"""Its exponent times the log range of x."""
-_MIDDLES: Final = (0.2, 0.35, 0.5, 0.65, 0.8)
-_WIDTHS: Final = (0.1, 0.15, 0.25)
-"""Widths of logistics: nine tenths of the change take 0.59 of the log range and more."""
 _STEP_WIDTH: Final = 0.15  # widest step, as a share of the log range
 _PER_GAP: Final = 2  # candidate breaks between neighbouring points
 _DROP: Final = 3.841  # 95 % quantile of chi-squared with one degree of freedom
+_WORTH: Final = 2.0  # statistic from which the smooth fit is refined; claims need twice that
 
 
 @dataclass(frozen=True, kw_only=True)
 class BendDesign:
-    """Candidate designs, each an orthonormal basis beyond the mean."""
+    """Candidates of the three families."""
 
-    smooth: Floats
-    """Axes ``candidate column point``; unused columns are zero."""
-    broken: Floats
-    step: Floats
+    unit: Floats
+    """log x over its range, 0 to 1, axis ``point``."""
+    smooth: Smooth
+    hinges: Floats
+    """Second line of each broken candidate, axes ``candidate point``."""
+    steps: NDArray[np.int64]
+    """Last point before and first point after each step, axes ``candidate end``."""
     break_at: Floats
     """log x of each candidate break."""
     step_from: Floats
     """log x of the last point before each candidate step."""
     step_to: Floats
-    mean: Floats
-    """Unit vector of the constant, axis ``point``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,45 +57,30 @@ class Bends:
     hi: Floats
 
 
-def make_bend_design(t: Floats, weights: Floats) -> BendDesign | None:
-    """Lay out the candidates for points at `t` (log x), or None for fewer than six points.
-
-    Parameters
-    ----------
-    t
-        log x, ascending.
-    weights
-        Inverse error of each point, up to a factor.
-    """
+def make_bend_design(t: Floats) -> BendDesign | None:
+    """Lay out the candidates for points at `t` (log x, ascending), or None for fewer than six."""
     n = len(t)
     if n < 6:
         return None
     unit = (t - t[0]) / (t[-1] - t[0])
-    smooth = [[regressor] for regressor in _smooth_regressors(unit)]
-    steps = np.linspace(0, 1, _PER_GAP, endpoint=False)
-    gaps = [(i, s) for i in range(1, n - 2) for s in steps] + [(n - 2, 0.0)]
+    shares = np.linspace(0, 1, _PER_GAP, endpoint=False)
+    gaps = [(i, s) for i in range(1, n - 2) for s in shares] + [(n - 2, 0.0)]
     breaks = np.array([unit[i] + s * (unit[min(i + 1, n - 1)] - unit[i]) for i, s in gaps])
-    broken = [[unit, np.maximum(unit - at, 0)] for at in breaks]
     ends = [(i, i + 1) for i in range(1, n - 2)]
     ends += [(i, i + 2) for i in range(1, n - 3) if unit[i + 2] - unit[i] <= _STEP_WIDTH]
-    place = np.arange(n)
-    step = [
-        [(place >= b).astype(float)] + [(place == k).astype(float) for k in range(a + 1, b)]
-        for a, b in ends
-    ]
-    before, after = np.array(ends).T
+    steps = np.array(ends)
     return BendDesign(
-        smooth=_bases(smooth, weights),
-        broken=_bases(broken, weights),
-        step=_bases(step, weights),
+        unit=unit,
+        smooth=lay_out_smooth(unit),
+        hinges=np.maximum(unit - breaks[:, None], 0),
+        steps=steps,
         break_at=t[0] + breaks * (t[-1] - t[0]),
-        step_from=t[before],
-        step_to=t[after],
-        mean=weights / np.linalg.norm(weights),
+        step_from=t[steps[:, 0]],
+        step_to=t[steps[:, 1]],
     )
 
 
-def fit_bends(design: BendDesign, y: Floats, variance: Floats | None) -> Bends:
+def fit_bends(design: BendDesign, y: Floats, noise: Floats | None) -> Bends:
     """Fit the three families.
 
     Parameters
@@ -108,35 +88,41 @@ def fit_bends(design: BendDesign, y: Floats, variance: Floats | None) -> Bends:
     design
         Candidates.
     y
-        Curves times the design's weights, axes ``curve point``.
-    variance
-        Variance of those values, axis ``curve``; None takes it from the better fit's residuals.
+        Curves, axes ``curve point``.
+    noise
+        Standard error of each point, axes ``curve point``, > 0; None takes one a curve from the
+        better fit's residuals.
 
     Returns
     -------
     Bends
         One row a curve.
     """
-    y = y - np.outer(y @ design.mean, design.mean)
-    total = (y**2).sum(axis=1)
-    floor = 1e-18 * total
-    smooth = total - _explained(design.smooth, y).max(axis=1)
-    broken = total[:, None] - _explained(design.broken, y)
-    step = total[:, None] - _explained(design.step, y)
-    best = np.maximum(np.minimum(broken.min(axis=1), step.min(axis=1)), floor)
-    noise = best / (y.shape[1] - 4) if variance is None else np.maximum(variance, floor)
+    w = np.ones((1, y.shape[1])) if noise is None else noise**-2.0
+    y = y - (w * y).sum(axis=1, keepdims=True) / w.sum(axis=1, keepdims=True)
+    total = (w * y**2).sum(axis=1)
+    explained = _on_lines(design.smooth.grid, y, w)
+    broken = total[:, None] - _on_two_lines(design, y, w)
+    step = total[:, None] - _on_levels(design.steps, y, w)
+    best = np.maximum(np.minimum(broken.min(axis=1), step.min(axis=1)), 1e-18 * total)
+    scale = best / (y.shape[1] - 4) if noise is None else np.maximum(1.0, 1e-18 * total)
+    smooth = total - explained.max(axis=1)
+    worth = np.flatnonzero(smooth - best > _WORTH * scale)
+    own = w if len(w) == 1 else w[worth]
+    refined = refine_smooth(design.smooth, y[worth], own, explained=explained[worth])
+    smooth[worth] = np.minimum(smooth[worth], refined)
     gain = np.maximum(smooth - best, 0.0)
     is_step = step.min(axis=1) < broken.min(axis=1)
     padded = np.pad(design.break_at, 1, mode="edge")  # a break may lie between two candidates
-    broken_ends = _range(broken, noise, padded[:-2], padded[2:])
-    step_ends = _range(step, noise, design.step_from, design.step_to)
+    broken_ends = _range(broken, scale, padded[:-2], padded[2:])
+    step_ends = _range(step, scale, design.step_from, design.step_to)
     at = np.where(
         is_step,
         (design.step_from + design.step_to)[step.argmin(axis=1)] / 2,
         design.break_at[broken.argmin(axis=1)],
     )
     return Bends(
-        statistic=np.divide(gain, noise, out=np.zeros_like(gain), where=noise > 0),
+        statistic=np.divide(gain, scale, out=np.zeros_like(gain), where=scale > 0),
         is_step=is_step,
         position=at,
         lo=np.where(is_step, step_ends[0], broken_ends[0]),
@@ -144,29 +130,39 @@ def fit_bends(design: BendDesign, y: Floats, variance: Floats | None) -> Bends:
     )
 
 
-def _smooth_regressors(unit: Floats) -> list[Floats]:
-    """Give the bends that are neither a break nor a step, over the log range as 0 to 1."""
-    powers = [np.expm1(c * unit) for power in _POWERS for c in (power, -power)]
-    floors = [np.log1p(r * np.exp(-c * unit)) for r in _FLOORS for c in _DECAYS]
-    logistics = [expit((unit - middle) / width) for middle in _MIDDLES for width in _WIDTHS]
-    return [unit, *powers, *floors, *logistics]
+def _on_lines(x: Floats, y: Floats, w: Floats) -> Floats:
+    """Give the squares that a line in each regressor explains, axes ``curve candidate``."""
+    spread = w @ (x**2).T - (w @ x.T) ** 2 / w.sum(axis=1, keepdims=True)
+    return _ratio(((w * y) @ x.T) ** 2, spread)
 
 
-def _bases(candidates: list[list[Floats]], weights: Floats) -> Floats:
-    """Orthonormalise the columns of each candidate against the constant and one another."""
-    width = max(len(columns) for columns in candidates)
-    bases = np.zeros((len(candidates), width, len(weights)))
-    for place, columns in enumerate(candidates):
-        stacked = np.stack([np.ones_like(weights), *columns], axis=1) * weights[:, None]
-        bases[place, : len(columns)] = np.linalg.qr(stacked)[0].T[1:]
-    return bases
+def _on_two_lines(design: BendDesign, y: Floats, w: Floats) -> Floats:
+    """Give the squares that two lines which meet at each break explain."""
+    t, h = design.unit, design.hinges
+    weight, wy = w.sum(axis=1, keepdims=True), w * y
+    mean_t, mean_h = (w @ t)[:, None] / weight, w @ h.T / weight
+    tt = (w @ t**2)[:, None] - weight * mean_t**2
+    th = w @ (t * h).T - weight * mean_t * mean_h
+    hh = w @ (h**2).T - weight * mean_h**2
+    by_line, by_hinge = (wy @ t)[:, None], wy @ h.T
+    slope = _ratio(th, tt)
+    return _ratio(by_line**2, tt) + _ratio((by_hinge - slope * by_line) ** 2, hh - slope * th)
 
 
-def _explained(bases: Floats, y: Floats) -> Floats:
-    """Give the sum of squares that each candidate explains, axes ``curve candidate``."""
-    n_candidates, width, n_points = bases.shape
-    parts = y @ bases.reshape(-1, n_points).T
-    return np.asarray((parts**2).reshape(len(y), n_candidates, width).sum(axis=2))
+def _on_levels(steps: NDArray[np.int64], y: Floats, w: Floats) -> Floats:
+    """Give the squares that two levels explain; a point inside the step is free."""
+    weight, wy = np.cumsum(w, axis=1), np.cumsum(w * y, axis=1)
+    before, after = steps[:, 0], steps[:, 1] - 1
+    below = _ratio(wy[:, before] ** 2, weight[:, before])
+    above = _ratio((wy[:, -1:] - wy[:, after]) ** 2, weight[:, -1:] - weight[:, after])
+    inside = np.where(after > before, (w * y**2)[:, after], 0.0)
+    return below + above + inside
+
+
+def _ratio(squares: Floats, spread: Floats) -> Floats:
+    """Divide, 0 where nothing spreads."""
+    spread = np.broadcast_to(spread, squares.shape)
+    return np.divide(squares, spread, out=np.zeros_like(squares), where=spread > 0)
 
 
 def _range(rss: Floats, noise: Floats, first: Floats, last: Floats) -> tuple[Floats, Floats]:

@@ -9,8 +9,9 @@ turn         it is not monotone
 second turn  it turns more than once
 bend         it departs from a smooth bend at one place: a break or a step
 
-P-values of the first three are bounds that hold for every truth that the claim denies; that of
-the bend is simulated on flat curves. All assume independent Gaussian errors.
+With given errors the p-values of the first three are bounds for every truth that the claim denies;
+with noise from roughness that is argued, not proved. That of the bend is simulated on flat curves
+and slightly bent ones. All assume independent Gaussian errors.
 """
 
 from collections.abc import Callable

@@ -17,7 +17,11 @@ __all__ = ["Group", "Null", "chunks", "group_curves", "p_value", "simulate_null"
 Floats = NDArray[np.float64]
 
 _N_NULL: Final = 20_000
-_N_TAIL: Final = 200  # largest simulated values, from which smaller p-values are continued
+_N_BEND: Final = 10_000
+_TAIL: Final = 0.01  # share of largest simulated values, from which smaller p-values are continued
+_BEND: Final = 0.05
+"""Power of x times its log range: so small that the line is much larger than the sag."""
+_SAG: Final = 4.0  # errors; larger and smaller ones gave smaller quantiles at 6 to 20 points
 _CHUNK: Final = 3_000_000  # cells of one window table
 _MIN_POINTS: Final = 5
 _MIN_POINTS_KNOWN: Final = 3
@@ -31,8 +35,6 @@ class Group:
     """Which curves."""
     design: Design
     bends: BendDesign | None
-    profile: Floats
-    """Error of each point relative to the mean one, typical of the group."""
     y: Floats
     noise: Floats | None
     dof: float
@@ -46,12 +48,12 @@ class Group:
     def fit_bends(self, part: slice) -> Bends | None:
         """Fit breaks and steps to some curves."""
         noise = None if self.noise is None else self.noise[part]
-        return _fit_bends(self, self.y[part], noise)
+        return None if self.bends is None else fit_bends(self.bends, self.y[part], noise)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Null:
-    """Statistics of simulated flat curves, ascending."""
+    """Statistics of simulated curves, ascending."""
 
     rise: Floats
     change: Floats
@@ -69,14 +71,10 @@ def group_curves(curves: Curves) -> Iterator[Group]:
             continue
         rows = np.flatnonzero(which.ravel() == place)
         noise = None if curves.noise is None else curves.noise[np.ix_(rows, mask)]
-        profile = np.ones(mask.sum())
-        if noise is not None:
-            profile = np.sqrt((noise**2 / (noise**2).mean(axis=1, keepdims=True)).mean(axis=0))
         yield Group(
             rows=rows,
             design=make_design(curves.t[mask]),
-            bends=make_bend_design(curves.t[mask], 1 / profile),
-            profile=profile,
+            bends=make_bend_design(curves.t[mask]),
             y=curves.y[np.ix_(rows, mask)],
             noise=noise,
             dof=curves.noise_dof,
@@ -89,52 +87,71 @@ def chunks(group: Group) -> Iterator[slice]:
 
 
 def simulate_null(group: Group, *, seed: int) -> Null:
-    """Simulate flat curves with Gaussian errors, measured as the group's curves are."""
-    rng = stream(seed, "shapes", len(group.design.t))
-    flat = rng.standard_normal((_N_NULL, len(group.design.t))) * group.profile
+    """Simulate flat curves with Gaussian errors, measured as the group's curves are.
+
+    Where errors are given, each simulated curve has those of a curve drawn from the group: exact
+    where all have errors of one profile, on the average of the group otherwise.
+    """
+    n_points = len(group.design.t)
+    rng = stream(seed, "shapes", n_points)
+    flat = rng.standard_normal((_N_NULL, n_points))
     noise = None
     if group.noise is not None:
+        truth = group.noise[rng.integers(len(group.noise), size=_N_NULL)]
         known = np.isinf(group.dof)
         scale = 1.0 if known else np.sqrt(rng.chisquare(group.dof, (_N_NULL, 1)) / group.dof)
-        noise = np.broadcast_to(group.profile * scale, flat.shape)
-    rises, changes, bends = [], [], []
-    for part in _chunks(_N_NULL, len(group.design.t)):
+        flat, noise = flat * truth, truth * scale
+    rises, changes = [], []
+    for part in _chunks(_N_NULL, n_points):
         y, given = flat[part], None if noise is None else noise[part]
         error = noise_scale(group.design, y)[:, None] if given is None else given
         slopes = standardise(group.design, y, error)
         rises.append(slopes.max(axis=1))
         changes.append(np.abs(slopes).max(axis=1))
-        found = _fit_bends(group, y, given)
-        bends.append(np.zeros(len(y)) if found is None else found.statistic)
     return Null(
         rise=np.sort(np.concatenate(rises)),
         change=np.sort(np.concatenate(changes)),
-        bend=np.sort(np.concatenate(bends)),
+        bend=_simulate_bends(group, flat, noise),
     )
+
+
+def _simulate_bends(group: Group, flat: Floats, noise: Floats | None) -> Floats:
+    """Measure bends on flat curves and on slightly bent power laws; take the larger by rank.
+
+    A curve bent by a few errors leaves less for the smooth family to explain than a flat one does.
+    """
+    if group.bends is None:
+        return np.zeros(_N_NULL)
+    flat, noise = flat[:_N_BEND], None if noise is None else noise[:_N_BEND]
+    size = 1.0 if noise is None else np.median(noise, axis=1, keepdims=True)
+    power = _SAG * 8 / _BEND**2 * np.expm1(_BEND * group.bends.unit)  # e^(cu) sags by c^2 / 8
+    found = [
+        np.concatenate(
+            [
+                fit_bends(group.bends, y[part], None if noise is None else noise[part]).statistic
+                for part in _chunks(_N_BEND, len(group.design.t))
+            ]
+        )
+        for y in (flat, flat + power * size)
+    ]
+    return np.asarray(np.sort(found, axis=1).max(axis=0))
 
 
 def p_value(null: Floats, observed: Floats) -> Floats:
     """Give the chance of a simulated value at least as large as each observed one.
 
-    Beyond the 200th largest of 20,000 the distribution is continued as a power (Hill's
-    estimator): Gaussian and t tails fall faster, so that small p-values come out too large rather
-    than too small.
+    Beyond the largest hundredth the distribution is continued as a power (Hill's estimator):
+    Gaussian and t tails fall faster, so that small p-values come out too large rather than too
+    small.
     """
     n = len(null)
     p = (1 + n - np.searchsorted(null, observed)) / (1 + n)
-    edge = null[-_N_TAIL]
-    if edge <= 0:
+    top = null[-int(_TAIL * n) :]
+    if top[0] <= 0:
         return np.asarray(p)
-    heaviness = np.log(null[-_N_TAIL:] / edge).mean()
-    ratio = np.maximum(observed / edge, 1.0)
-    return np.where(ratio > 1, _N_TAIL / n * ratio ** (-1 / heaviness), p)
-
-
-def _fit_bends(group: Group, y: Floats, noise: Floats | None) -> Bends | None:
-    if group.bends is None:
-        return None
-    variance = None if noise is None else ((noise / group.profile) ** 2).mean(axis=1)
-    return fit_bends(group.bends, y / group.profile, variance)
+    heaviness = np.log(top / top[0]).mean()
+    ratio = np.maximum(observed / top[0], 1.0)
+    return np.where(ratio > 1, _TAIL * ratio ** (-1 / heaviness), p)
 
 
 def _chunks(n: int, n_points: int) -> Iterator[slice]:
