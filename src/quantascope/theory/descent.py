@@ -22,6 +22,8 @@ def ridgeless_excess_risk(
     - infinite for ``|p - n| <= 1``;
     - ``omitted + signal (1 - n / p) + v n / (p - n - 1)`` for ``p >= n + 2``.
 
+    Where v is 0 nothing diverges: 0 for ``p <= n`` and ``signal (1 - n / p)`` above.
+
     Parameters
     ----------
     n_features
@@ -59,6 +61,8 @@ def ridgeless_excess_risk(
             "0; give variances, not amplitudes"
         )
     n, variance = float(n_samples), noise + omitted
+    if variance == 0:
+        return np.asarray(signal * np.maximum(1.0 - n / p, 0.0))
     below, above = p <= n - 2, p >= n + 2
     classical = variance * p / np.where(below, n - p - 1, 1.0)
     modern = signal * (1.0 - n / p) + variance * n / np.where(above, p - n - 1, 1.0)

@@ -6,17 +6,21 @@ the entropy of the frequencies less ``ln C``. The paper gives integrals; here th
 well, through the zeta function's derivative.
 """
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from quantascope.core.special import zipf_sum
-from quantascope.theory.quanta import Floats, Form, check_range, normaliser, power_tail, tail
+from quantascope.theory.quanta import (
+    SHIFT,
+    Floats,
+    Form,
+    check_range,
+    normaliser,
+    power_tail,
+    tail,
+)
 
 __all__ = ["frequency_entropy", "log_frequency_loss", "scaled_frequency_loss"]
-
-_SHIFT: Final = {"integral": 0.0, "midpoint": 0.5}
 
 
 def frequency_entropy(
@@ -140,7 +144,7 @@ def _log_tail(n: ArrayLike, s: Floats, *, n_tasks: ArrayLike, form: Form) -> Flo
     if form == "exact":
         found = -zipf_sum(s, start + 1, last, derivative=1)
     else:
-        found = _log_integral(start + _SHIFT[form], s) - _log_integral(last + _SHIFT[form], s)
+        found = _log_integral(start + SHIFT[form], s) - _log_integral(last + SHIFT[form], s)
     return np.asarray(np.where(infinite, 0.0, found))
 
 

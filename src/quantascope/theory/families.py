@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from quantascope.core.rng import stream
 from quantascope.theory.quanta import Floats, check_range, frequencies
-from quantascope.theory.resources import QuantaModel
+from quantascope.theory.resources import ROUNDING, QuantaModel
 
 __all__ = ["Family", "FamilyConfig", "sample_family"]
 
@@ -243,7 +243,7 @@ def _strengths(
     for name, threshold in log_threshold.items():
         ahead = np.log(models[name])[:, None] - threshold - shift[models["run"]]
         if config.learning == "threshold":
-            strength *= ahead >= -1e-12  # a resource equal to the threshold reaches it
+            strength *= ahead >= -ROUNDING  # a resource equal to the threshold reaches it
         else:
             strength *= 0.5 + 0.5 * np.tanh(ahead / (2 * config.width))
     return strength

@@ -57,7 +57,7 @@ def quanta_from_loss(
     Returns
     -------
     NDArray[np.float64]
-        n, not rounded; larger losses give smaller n.
+        n, not rounded; larger losses give smaller n, and `b` gives 0.
 
     Raises
     ------
@@ -76,7 +76,8 @@ def quanta_from_loss(
     _require_reach(loss, share, reach, ends=(a, b))
     like = share + as_floats("alpha", alpha)
     log_n = _root(lambda x: share - tail(np.expm1(x), alpha, n_tasks=last), 0.0, top, like=like)
-    return np.minimum(np.expm1(log_n), last)
+    # at b nothing is learned; the search would end some 1e-17 beside that
+    return np.where(share == 1, 0.0, np.minimum(np.expm1(log_n), last))
 
 
 def alpha_from_loss(

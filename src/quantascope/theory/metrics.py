@@ -60,10 +60,7 @@ def token_accuracy(cross_entropy: ArrayLike) -> NDArray[np.float64]:
     The geometric mean of the right token's probability; the share of right tokens where all
     tokens are equally hard and outputs are sampled.
     """
-    loss = np.asarray(cross_entropy, dtype=np.float64)
-    if not (loss >= 0).all():
-        raise ValueError("cross_entropy: a value below 0 or NaN; allowed are nats from 0")
-    probability: NDArray[np.float64] = np.exp(-loss)
+    probability: NDArray[np.float64] = np.exp(-_checked(cross_entropy))
     return probability
 
 
@@ -97,9 +94,7 @@ def token_edits(cross_entropy: ArrayLike, *, n_tokens: int) -> NDArray[np.float6
     ----------
     arXiv:2304.15004, section 2 (token edit distance, approximately).
     """
-    edits: NDArray[np.float64] = _count("n_tokens", n_tokens) * -np.expm1(
-        np.log(token_accuracy(cross_entropy))
-    )
+    edits: NDArray[np.float64] = _count("n_tokens", n_tokens) * _wrong(cross_entropy)
     return edits
 
 
@@ -121,8 +116,7 @@ def brier_score(cross_entropy: ArrayLike, *, n_choices: int) -> NDArray[np.float
     """
     if n_choices < 2:
         raise ValueError(f"n_choices: {n_choices} found; allowed are integers from 2")
-    wrong = 1.0 - token_accuracy(cross_entropy)
-    score: NDArray[np.float64] = wrong**2 * (1.0 + 1.0 / (n_choices - 1))
+    score: NDArray[np.float64] = _wrong(cross_entropy) ** 2 * (1.0 + 1.0 / (n_choices - 1))
     return score
 
 
@@ -169,6 +163,19 @@ def onset_cross_entropy(*, n_tokens: int, n_items: int) -> float:
     """
     rare = -np.expm1(-np.log(2.0) / _count("n_items", n_items))
     return float(-np.log(rare) / _count("n_tokens", n_tokens))
+
+
+def _wrong(cross_entropy: ArrayLike) -> NDArray[np.float64]:
+    """Give ``1 - exp(-CE)``, exact where next to nothing is wrong."""
+    wrong: NDArray[np.float64] = -np.expm1(-_checked(cross_entropy))
+    return wrong
+
+
+def _checked(cross_entropy: ArrayLike) -> NDArray[np.float64]:
+    loss = np.asarray(cross_entropy, dtype=np.float64)
+    if not (loss >= 0).all():
+        raise ValueError("cross_entropy: a value below 0 or NaN; allowed are nats from 0")
+    return loss
 
 
 def _count(name: str, value: int) -> int:

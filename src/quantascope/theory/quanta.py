@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from quantascope.core.special import zipf_sum
 
 __all__ = [
+    "SHIFT",
     "Floats",
     "Form",
     "as_floats",
@@ -40,7 +41,8 @@ OfRank = ArrayLike | Callable[[Floats], Floats]
 """A number a quantum: one for all, an array by rank, or a function of the rank."""
 
 _ALPHA_RANGE: Final = (1e-6, 50.0)
-_SHIFT: Final = {"integral": 0.0, "midpoint": 0.5}
+SHIFT: Final = {"integral": 0.0, "midpoint": 0.5}
+"""Where the integral of each form starts, from n."""
 
 
 def as_floats(name: str, value: ArrayLike) -> Floats:
@@ -188,7 +190,7 @@ def power_tail(
         infinite = np.isinf(start)  # everything is learned: nothing is left
         start = np.where(infinite, 0.0, start)
         return np.asarray(np.where(infinite, 0.0, zipf_sum(exponent, start + 1, last)))
-    shift, p = _SHIFT[form], exponent - 1
+    shift, p = SHIFT[form], exponent - 1
     with np.errstate(over="ignore"):  # near n = 0 the integral form grows without bound
         return np.asarray(((start + shift) ** -p - (last + shift) ** -p) / p)
 

@@ -25,6 +25,7 @@ from quantascope.theory.quanta import (
 )
 
 __all__ = [
+    "ROUNDING",
     "Exponents",
     "QuantaModel",
     "Resource",
@@ -39,6 +40,9 @@ __all__ = [
 
 Resource = Literal["N", "D", "S"]
 _Kind = Literal["alpha_N", "alpha_D", "alpha_S", "zipf_exponent"]
+
+ROUNDING: Final = 1e-12
+"""Share by which a resource may miss the threshold of a whole quantum and still reach it."""
 
 _HEAD: Final = 1000
 """Ranks summed one by one where the rest is an integral; its midpoint error is below 1e-7."""
@@ -185,7 +189,8 @@ def learned_quanta(model: QuantaModel, by: Resource, amount: ArrayLike) -> Float
     Returns
     -------
     NDArray[np.float64]
-        n, rounded down where the model says ``whole``, at most `n_tasks`.
+        n, at most `n_tasks`; rounded down where the model says ``whole``, but so that a resource
+        equal to a threshold but for rounding (1e-12 of it) reaches it.
 
     References
     ----------
@@ -199,7 +204,8 @@ def learned_quanta(model: QuantaModel, by: Resource, amount: ArrayLike) -> Float
     """
     units, power = _unit_and_power(model, by)
     with np.errstate(over="ignore"):  # more than 1e308 quanta are all there are
-        n = (check_range(by, amount, least=0) / units) ** power
+        have = check_range(by, amount, least=0) * (1 + ROUNDING if model.whole else 1.0)
+        n = (have / units) ** power
     return np.minimum(np.floor(n) if model.whole else n, model.n_tasks)
 
 
