@@ -190,7 +190,7 @@ def _write(fit: "LawFit", law: Law, ax: Any) -> None:  # noqa: ANN401
     ax.set_xlabel(names[0])
     ax.set_ylabel(f"{fit.response} [nat]" if fit.response == "loss" else _plain(fit.response))
     lines = [law.formula if len(law.formula) < 60 else law.name]
-    lines.append(f"bars and band {fit.confidence:.0%}, dashed: extrapolated")
+    lines.append(f"bars and band {100 * fit.confidence:.6g}%, dashed: extrapolated")
     if len(names) > 1:
         lines.append(f"points moved to the {' and '.join(law.inputs[1:])} of their curve")
         ax.legend(title=names[1], fontsize="small", title_fontsize="small")
