@@ -167,6 +167,7 @@ def test_rank_size_regression_states_its_bias():
     kept = rank_size_slope(draw(1.5, 5000))
     assert abs(kept.bias) < 0.02
     assert not rank_size_slope([3, 3], xmin=3).identified
+    assert kept.n_simulated == kept.n == 5000
     with pytest.raises(ValueError, match="ties"):
         rank_size_slope([1, 2], ties="drop")
 
@@ -184,3 +185,10 @@ def test_wrong_types_are_one_line(arguments, word):
     with pytest.raises(ValueError, match=word) as caught:
         fit_power_tail(**arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_a_larger_sample_than_is_simulated_says_so():
+    """The simulated samples have 100,000 values; the interval is theirs."""
+    found = rank_size_slope([1.0, 2.0, 3.0, 4.0], counts=[90_000, 30_000, 20_000, 10_000])
+    assert found.n_simulated == 100_000 < found.n == 150_000
+    assert "of 150000 only so many" in found.warning

@@ -19,7 +19,11 @@ PLANTED = {
     "overfitting": (overfitting_loss(N, dim=8, n_samples=1e7, noise=1.0), "overfitting"),
     "floor": (noise_floor_loss(N, dim=8, floor=0.003), "noise floor"),
     "discontinuity": (discontinuity_loss(N, dim=4, jump=0.003), "topology"),
-    "period": (periodic_loss(N, dim=4, period=0.03), "topology"),
+    "period, its plateau": (periodic_loss(N, dim=4, period=0.03), "onset"),
+    "plateau": (1 / (1 + (N / 1e5) ** 0.5), "onset"),
+    "rise before the fall": (1 / ((N / 1e4) ** -0.2 + (N / 1e4) ** 0.4), "onset"),
+    "steepening": (1 / ((N / 1e5) ** 0.25 + (N / 1e5) ** 0.75), "topology"),
+    "rise alone": (1 / (N**-0.4 + 0.01 * N**-0.1), "not identified"),
     "holes, finer is simpler": (
         hole_loss(N, dim=4, coarse_dim=8, n_resolved=1e5),
         "topology",
@@ -77,25 +81,22 @@ def test_interval_of_the_late_exponent_covers():
     assert np.mean([f.late_lo <= 0 <= f.late_hi for f in found]) > 0.95 - 0.077
 
 
-def test_a_jump_gives_the_predicted_exponent_in_an_experiment():
-    """Linear cells on a step in d = 1, jump at an irrational place: exponent 1/d = 1.
+def test_a_jump_gives_the_predicted_error_in_an_experiment():
+    """Least squares in the one cell of N that a step cuts, d = 1, 400 places of the step.
 
-    A cell that holds the jump at a share u has mean squared error
-    int (linear - step)^2 = 1/3 - u (1 - u), between 1/12 and 1/3, a factor of 4 between grids;
-    over a factor 1e4 in N the slope is off by at most ln 4 / ln 1e4 * 1.5 = .23.
+    Cut at a share u the cell has error q - 3 q^2, q = u (1 - u), in the mean over u 1/6 - 3/30 =
+    1/15, so the law is N^-1 / 15. Five standard errors of the mean; sums over m midpoints place the
+    step within 1/(2m), and the error's slope in u is at most 1: 7.5/m of 1/15.
     """
-    sides = np.geomspace(10, 1e5, 9).astype(int)
-    place = np.sqrt(0.5)
-    share = sides * place % 1.0
-    errors = (1 / 3 - share * (1 - share)) / sides
-    law = discontinuity_loss(sides, dim=1, jump=1.0) - sides**-4.0
-    assert (
-        abs(
-            np.polyfit(np.log(sides), np.log(errors), 1)[0]
-            - np.polyfit(np.log(sides), np.log(law), 1)[0]
-        )
-        < 0.23
-    )
+    m, x = 500, (np.arange(500) + 0.5) / 500
+    basis = np.linalg.qr(np.stack([np.ones(m), x], axis=1))[0]
+    for side in (10, 100, 1000, 10_000):
+        place = stream(0, "jump", side).random(400)
+        step = (x > (side * place % 1.0)[:, None]).astype(float)
+        errors = ((step - step @ basis @ basis.T) ** 2).mean(axis=1) / side
+        law = discontinuity_loss(side, dim=1, jump=15**-0.5) - side**-4.0
+        stderr = errors.std(ddof=1) / np.sqrt(len(errors))
+        assert abs(errors.mean() - law) < 5 * stderr + 7.5 / m * law
 
 
 @pytest.mark.parametrize("n", [0, 1, 6])

@@ -24,24 +24,34 @@ PUBLISHED = {0.1: 0.229, 0.4: 0.378, 0.8: 0.608}
 
 @pytest.mark.parametrize("alpha", LOSSES)
 def test_six_widths_give_the_published_exponent(alpha):
-    """Six widths instead of twenty move it by less than 0.01."""
+    """Losses are read to 1 %: .02 / ln 33 = .006, and six of 20 widths as much again.
+
+    Measured: .005, .001 and .006 off.
+    """
     fit = fit_power_law(SIZES, LOSSES[alpha])
     assert -fit.exponent == pytest.approx(PUBLISHED[alpha], abs=0.01)
 
 
 def test_500_quanta_explain_the_exponent_at_small_alpha():
-    """Alpha 0.1 was measured as 0.229: a finite set gives 0.25, infinitely many less than 0.1."""
+    """Alpha 0.1 was measured as 0.229 +- .012: .247 from a finite set, .087 from an endless one.
+
+    The finite set is .018 off, which reading alone does not explain, the other .142.
+    """
     finite = QuantaModel(alpha=0.1, n_tasks=500, capacity=7000)
     endless = QuantaModel(alpha=0.1, capacity=7000)
-    assert abs(fitted_exponent(finite, "N", SIZES) - 0.229) < 0.03
-    assert fitted_exponent(endless, "N", SIZES) < 0.1
+    off = [abs(fitted_exponent(model, "N", SIZES) - 0.229) for model in (finite, endless)]
+    assert off == pytest.approx([0.018, 0.142], abs=5e-4)
 
 
-@pytest.mark.parametrize("alpha", LOSSES)
-def test_every_width_asks_for_a_like_capacity(alpha):
-    """Solved at each width the capacity stays between 4,000 and 10,000 while N grows 33-fold."""
+@pytest.mark.parametrize(("alpha", "median"), [(0.1, 7056), (0.4, 7088), (0.8, 8435)])
+def test_every_width_asks_for_a_like_capacity(alpha, median):
+    """Solved at each width, C varies by a factor of 1.63, 1.96, 1.92 while N grows 33-fold.
+
+    Losses are read to 1 %, and at slopes of .25 and more that is 4 % in C, 8 % in a ratio: C is
+    not constant, but far nearer to it than to the size. Medians are of the readings above.
+    """
     n = quanta_from_loss(LOSSES[alpha], alpha, n_tasks=500)
     capacity = capacity_from_quanta(SIZES, n)
-    assert capacity.min() > 4000
-    assert capacity.max() < 10_000
-    assert 6500 < np.median(capacity) < 8500
+    assert capacity.max() / capacity.min() < 1.96 * 1.08
+    assert SIZES.max() / SIZES.min() > 30
+    assert np.median(capacity) == pytest.approx(median, abs=0.5)

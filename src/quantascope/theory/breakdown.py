@@ -8,8 +8,11 @@ steepens (s = -1), and its late exponent is
 
 - negative: the loss rises past a size (overfitting);
 - zero: the loss tends to a constant (noise floor);
-- positive, other than the early one: the exponent changed (topology: the cells have begun to
-  resolve a discontinuity, a period, or a hole).
+- positive, other than a positive early one: the exponent changed (topology: the cells have begun
+  to resolve a discontinuity or a hole).
+
+A steepening loss whose early exponent is negative or not told from zero has only begun to fall
+(onset). A period that is not yet resolved looks like that too; the curve alone cannot say why.
 """
 
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ from scipy import optimize, stats
 
 __all__ = ["BreakdownVerdict", "Verdict", "tell_breakdown"]
 
-Verdict = Literal["power law", "overfitting", "noise floor", "topology", "not identified"]
+Verdict = Literal["power law", "overfitting", "noise floor", "topology", "onset", "not identified"]
 
 _LEAST_POINTS: Final = 7  # a cubic takes 4 and leaves 3 degrees of freedom for the noise
 _TOLERANCE: Final = 1e-12
@@ -114,33 +117,53 @@ def _tell(x: _Array, y: _Array, *, level: float) -> BreakdownVerdict:
         floor = _two_powers(x, y, bend=bend, late=0.0)
         p_floor = _f_test(2.0 * floor.cost, 2.0 * fit.cost, 1, n_free)
     late, half = float(fit.x[3]), _half_width(fit, 3, n_free)
-    verdict, reason = _name(float(fit.x[2]), late, half=half, p_floor=p_floor, level=level)
+    early, half_early = float(fit.x[2]), _half_width(fit, 2, n_free)
+    if bend > 0:
+        verdict, reason = _name_flattening(early, late, half=half, p_floor=p_floor, level=level)
+    else:
+        verdict, reason = _name_steepening(early, late, half=half, half_early=half_early)
     return BreakdownVerdict(
         verdict=verdict,
         p_straight=p_straight,
         p_floor=p_floor,
-        early=float(fit.x[2]),
+        early=early,
         late=late,
         late_lo=late - half,
         late_hi=late + half,
-        n_turn=float(np.exp(centre + (fit.x[0] - fit.x[1]) / (fit.x[2] - late))),
+        n_turn=float(np.exp(centre + (fit.x[0] - fit.x[1]) / (early - late))),
         noise=float(np.sqrt(2.0 * fit.cost / n_free)),
         reason=reason,
     )
 
 
-def _name(
+def _name_flattening(
     early: float, late: float, *, half: float, p_floor: float, level: float
 ) -> tuple[Verdict, str]:
-    if not np.isfinite(half) or (abs(late) < half and half > max(abs(early), abs(late))):
+    if _is_uncertain(early, late, half):
         return "not identified", "bent, but the exponent of the largest sizes is uncertain"
-    if np.isnan(p_floor):
-        return "topology", "the exponent rises"
     if p_floor >= level:
         return "noise floor", "the late exponent is not told from zero"
     if late < 0:
         return "overfitting", "the loss rises at the largest sizes"
     return "topology", "the exponent falls to another positive one"
+
+
+def _name_steepening(
+    early: float, late: float, *, half: float, half_early: float
+) -> tuple[Verdict, str]:
+    if _is_uncertain(early, late, half) or not np.isfinite(half_early):
+        return "not identified", "bent, but the exponent of an end is uncertain"
+    if late <= half:
+        return "not identified", "bent, but the loss is not seen to fall at the largest sizes"
+    if early < -half_early:
+        return "onset", "the loss rises at the smallest sizes before it falls"
+    if early <= half_early:
+        return "onset", "the early exponent is not told from zero: the loss has begun to fall"
+    return "topology", "the exponent rises from another positive one"
+
+
+def _is_uncertain(early: float, late: float, half: float) -> bool:
+    return not np.isfinite(half) or (abs(late) < half and half > max(abs(early), abs(late)))
 
 
 def _two_powers(

@@ -82,6 +82,8 @@ def discontinuity_loss(n_params: ArrayLike, *, dim: float, jump: float, order: i
 def periodic_loss(n_params: ArrayLike, *, dim: float, period: float, order: int = 2) -> _Array:
     """Give the error for a target of one period: constant until the cells are finer than it.
 
+    An onset by the curve alone; the cause, topology, shows only where the period is known.
+
     ``1 / (1 + (N period**d) ** (2 order / d))``: exponent 0 while ``N ** (-1/d)`` exceeds the
     period, and the smooth one, 2 order / d, after.
 

@@ -34,16 +34,20 @@ class RankSizeSlope:
     exponent: float
     """Exponent of the density that the slope would mean, 1 + 1/slope."""
     bias: float
-    """Mean of this estimate minus truth, at the sample's size and maximum-likelihood exponent."""
+    """Mean of this estimate minus truth, at `n_simulated` values of the exponent `mle`."""
     bias_lo: float
     """Lower end of the 95 % interval of that mean, from the simulation."""
     bias_hi: float
     lo: float
-    """2.5 % quantile of the estimate in the simulation, less the bias: a 95 % interval."""
+    """Estimate less the 97.5 % quantile of its simulated errors: the lower end of the 95 %
+    interval of the basic bootstrap. Too wide where `n_simulated` is below `n`."""
     hi: float
+    """Estimate less the 2.5 % quantile."""
     mle: float
     """Exponent of maximum likelihood; use this one."""
     n: int
+    n_simulated: int
+    """Values in each simulated sample: n, but at most 100,000; 0 where nothing was simulated."""
     identified: bool
     warning: str
 
@@ -104,6 +108,7 @@ def rank_size_slope(
             **dict.fromkeys(("slope", "exponent", "bias", "bias_lo", "bias_hi", "lo", "hi"), nan),
             mle=nan,
             n=fit.n_tail,
+            n_simulated=0,
             identified=False,
             warning=reason,
         )
@@ -131,12 +136,17 @@ def rank_size_slope(
         hi=float(estimate - low),
         mle=fit.exponent,
         n=fit.n_tail,
+        n_simulated=n,
         identified=True,
         warning=(
             f"rank-size regression is biased by {bias:+.3f} at {n} values of exponent"
-            f" {fit.exponent:.3f}; use the maximum-likelihood exponent"
+            f" {fit.exponent:.3f}{_of_more(n, fit.n_tail)}; use the maximum-likelihood exponent"
         ),
     )
+
+
+def _of_more(n: int, n_tail: int) -> str:
+    return "" if n == n_tail else f" (of {n_tail} only so many are simulated: too wide an interval)"
 
 
 def _slope(values: Floats, ties: Ties) -> float:
