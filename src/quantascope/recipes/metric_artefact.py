@@ -80,13 +80,17 @@ def run(config: Config, *, seed: int) -> RecipeResult:
 
 def _checks(table: dict[str, np.ndarray], *, config: Config) -> tuple[Check, ...]:
     loss, sizes = table["cross_entropy_nats"], table["n_params"]
+    # p^L < 1 / (2 n), which prints as 0, solved for N
+    loss_there = np.log(2 * config.n_items) / config.n_tokens
+    printed = config.scale * loss_there ** (-1 / config.exponent)
     unseen = never_seen(table["exact_match"], n_items=config.n_items)
     spread = float(np.sqrt(unseen @ (1.0 - unseen)))
     onset = onset_cross_entropy(n_tokens=config.n_tokens, n_items=config.n_items)
+    match = exact_match(onset, n_tokens=config.n_tokens)
     return (
         Check(
             name="slope of log cross-entropy",
-            expected=-0.3,
+            expected=-config.exponent,
             obtained=fit_power_law(sizes, loss).exponent,
             tolerance=1e-9,
             bound="rounding of logarithms",
@@ -94,11 +98,11 @@ def _checks(table: dict[str, np.ndarray], *, config: Config) -> tuple[Check, ...
         ),
         Check(
             name="sizes whose printed exact match is 0",
-            expected=4,
+            expected=float(np.sum(sizes < printed)),
             obtained=float(np.sum(table["exact_match_printed"] == 0.0)),
             tolerance=0,
             bound="a count",
-            source=f"{_SOURCE}; counted by hand at this setting",
+            source="p^L < 1 / (2 n), solved for N",
         ),
         Check(
             name="sizes whose sampled exact match is 0",
@@ -109,11 +113,11 @@ def _checks(table: dict[str, np.ndarray], *, config: Config) -> tuple[Check, ...
             source="(1 - p^L)^n summed over sizes",
         ),
         Check(
-            name="cross-entropy [nat] at even odds of one success",
-            expected=0.995,
-            obtained=onset,
-            tolerance=5e-4,
-            bound="three printed digits",
-            source="-ln(1 - 2^(-1/100)) / 5",
+            name=f"chance of no success at a cross-entropy of {onset:.3f} nat",
+            expected=0.5,
+            obtained=float(never_seen(match, n_items=config.n_items)),
+            tolerance=1e-9,
+            bound="rounding of logarithms",
+            source="even odds, (1 - p^L)^n = 1/2",
         ),
     )

@@ -44,13 +44,14 @@ def calibrate_rate(
     rate: float,
     target: float = 1.0,
 ) -> Calibration:
-    """Read the factor B on the rate off one skill's curve in time.
+    """Read the factor on the rate off one skill's curve in time.
 
-    ``logit(R / S) + ln(S / R(0) - 1) = 2 eta B P S T``: every point gives one B.
+    ``logit(R / S) + ln(S / R(0) - 1) = 2 eta f P S T``: every point gives one f. It is the B^2 of
+    the source, whose B multiplies the skill functions.
 
     References
     ----------
-    arXiv:2404.17563, calibration on the first skill.
+    arXiv:2404.17563, equation 14 (1/22 there, for a two-layer network on one skill).
     """
     T, share = _curve(time, strength, target)
     start = check_start(initial, target)
@@ -63,7 +64,7 @@ def calibrate_samples(shown: ArrayLike, strength: ArrayLike, *, target: float = 
 
     References
     ----------
-    arXiv:2404.17563, calibration on the first skill.
+    arXiv:2404.17563, equation 17 (800 there).
     """
     d, share = _curve(shown, strength, target)
     return _mean(d / (1 - (1 - share) ** 2))
@@ -76,7 +77,7 @@ def calibrate_capacity(
 
     References
     ----------
-    arXiv:2404.17563, calibration on the first skill.
+    arXiv:2404.17563, equation 21 (4 there).
     """
     N, share = _curve(n_units, strength, target)
     return _mean(N / share)

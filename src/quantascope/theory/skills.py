@@ -5,8 +5,9 @@ the loss ``sum_k P_k (S - R_k)^2 / 2``. The model is ``f = sum_k a_k b_k g_k`` w
 skill functions g_k, so the skills do not interact and each follows a logistic curve. Unlike the
 Quantization Model nothing is a threshold: sharp emergence comes from the product of two weights.
 
-Three constants carry the model over to networks: a factor B on the rate, the samples D_c and the
-units N_c that one skill takes. `quantascope.theory.calibration` reads them off one skill.
+Three constants carry the model over to networks: a factor B^2 on the rate, the samples D_c and the
+units N_c that one skill takes. `quantascope.theory.calibration` reads them off one skill. (The
+source calibrates the B that multiplies g_k, which rescales time by B^2: its equations 13 and 14.)
 """
 
 from dataclasses import dataclass
@@ -74,8 +75,8 @@ def strength_in_time(
 ) -> Floats:
     """Strength of a skill after gradient descent on ever new samples.
 
-    ``R(T) = S / (1 + (S / R(0) - 1) exp(-2 eta B P S T))``, the solution of
-    ``dR/dT = 2 eta B P R (S - R)`` that starts at R(0).
+    ``R(T) = S / (1 + (S / R(0) - 1) exp(-2 eta B^2 P S T))``, the solution of
+    ``dR/dT = 2 eta B^2 P R (S - R)`` that starts at R(0).
 
     Parameters
     ----------
@@ -90,11 +91,12 @@ def strength_in_time(
     target
         S, strength of the skill in the target function.
     factor
-        B, 1 for the model itself, calibrated for networks.
+        B^2, what multiplies the rate: 1 for the model itself; the source has 1/22 for its two-layer
+        network.
 
     References
     ----------
-    arXiv:2404.17563, time emergence; code github.com/yoonsoonam119/Skill_Eigenmode.
+    arXiv:2404.17563, equations 11 and 14; code github.com/yoonsoonam119/Skill_Eigenmode.
 
     Examples
     --------
@@ -118,7 +120,7 @@ def emergence_time(
 ) -> Floats:
     """Time at which a skill reaches a share of its strength.
 
-    ``T = ln[(S / R(0) - 1) f / (1 - f)] / (2 eta B P S)``: with equal starts it grows like 1/P,
+    ``T = ln[(S / R(0) - 1) f / (1 - f)] / (2 eta B^2 P S)``: with equal starts it grows like 1/P,
     that is like ``k^(alpha+1)``. Never before 0.
 
     Parameters
