@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from quantascope.core.errors import DataError
 from quantascope.core.rng import stream
 from quantascope.laws import LAWS, LawFit, find_law, fit
 from quantascope.plots.figures import figure
@@ -105,8 +106,8 @@ def test_a_law_of_ones_own_predicts_profiles_plots_and_comes_back():
     assert drawn(found)["frame"] == drawn(twin)["frame"]
     again = LawFit.from_json(found.to_json(), law=law)
     assert again.predict(at) == found.predict(at)
-    with pytest.raises(ValueError, match="'mine' is unknown"):
-        LawFit.from_json(found.to_json()).predict(at)
+    with pytest.raises(DataError, match="pass a law of your own"):
+        LawFit.from_json(found.to_json())
 
 
 def test_a_fit_without_points_says_so():
