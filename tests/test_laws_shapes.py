@@ -214,6 +214,15 @@ def test_scale_and_order_of_the_input_change_nothing():
     np.testing.assert_allclose(table.turning_point * 7, shuffled.turning_point, rtol=1e-12)
 
 
+@pytest.mark.parametrize("error", [1e-200, 1e200, np.geomspace(1e-160, 1, 12)])
+@pytest.mark.parametrize("unit", [1e-150, 1.0, 1e150])
+def test_no_unit_and_no_error_overflows(error, unit):
+    """A step of one unit: abrupt where errors are small beside it, else flat."""
+    y = unit * (np.linspace(0, 1, 12) > 0.5)
+    table = classify_shapes(np.geomspace(1, 1e3, 12), y, metric="accuracy", stderr=error)
+    assert table.shape[0] == ("abrupt" if np.median(error) < 1e-3 * unit else "flat")
+
+
 def test_missing_points_and_short_curves_are_handled():
     y = np.exp(log_curves("power", 10, noise=0.02, n=5))
     y[1, 3] = np.nan

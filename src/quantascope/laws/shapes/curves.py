@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 
 Metric = Literal["loss", "accuracy", "count"]
 _MAX_POINTS: Final = 64  # windows grow as its square
+_ERRORS: Final = (1e-9, 1e9)  # of the largest value
 _LOWEST: Final = {"loss": "> 0", "accuracy": "finite", "count": ">= 0"}
 
 
@@ -22,7 +23,7 @@ class Curves:
     t: Floats
     """log x, axis ``point``."""
     y: Floats
-    """Transformed means, axes ``curve point``; NaN where a point is missing."""
+    """Transformed means over the largest, axes ``curve point``; NaN where a point is missing."""
     noise: Floats | None
     """Standard errors of `y`, axes ``curve point``; None if each curve must tell its own."""
     noise_dof: float
@@ -66,6 +67,7 @@ def read_curves(x: ArrayLike, y: ArrayLike, *, metric: Metric, stderr: ArrayLike
         values = _transform(values, metric)
         if values.ndim == 3:
             values, noise, dof = _average(values)
+    values, noise = _scale(values, noise)
     return Curves(
         t=np.log(places[order]),
         y=values[:, order],
@@ -134,6 +136,17 @@ def _average(values: Floats) -> tuple[Floats, Floats | None, float]:
         return mean, None, 0.0  # some curve has single points alone: all tell their own noise
     scale = np.sqrt(squares / dof)
     noise = scale[:, None] / np.sqrt(np.maximum(count, 1))
-    size = np.nanmax(np.abs(mean), axis=1, initial=1e-3)[:, None]
-    noise = np.maximum(noise, 1e-9 * size)  # equal replicates are not without error
     return mean, noise, float(dof.min())
+
+
+def _scale(values: Floats, noise: Floats | None) -> tuple[Floats, Floats | None]:
+    """Divide each curve by its largest value, as no test knows a unit, and bound the errors.
+
+    Equal replicates are not without error, and beyond either bound no result would change.
+    """
+    size = np.abs(np.where(np.isfinite(values), values, 0.0)).max(axis=1, keepdims=True)
+    size = np.where(size > 0, size, 1.0)
+    if noise is not None:
+        with np.errstate(over="ignore"):  # an error beyond all numbers is the largest allowed
+            noise = np.clip(noise / size, *_ERRORS)
+    return values / size, noise
