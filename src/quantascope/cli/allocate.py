@@ -63,7 +63,8 @@ def allocate(
 ) -> None:
     """Plan compute-optimal training for budgets: parameters, tokens, loss, with intervals."""
     from quantascope.cli.allocate_text import plan_text
-    from quantascope.cli.output import check_targets, finite, said_as, write_json
+    from quantascope.cli.output import check_targets, said_as, write_json
+    from quantascope.core.numbers import plain
 
     check_targets(out=out, plot=plot, inputs=[fit, data, batch])
     law_fit = read_fit(fit)
@@ -87,8 +88,8 @@ def allocate(
             runs = None if data is None else _read_runs(data, x, y=y or "loss", run=run)
             found = _plan((fit, law_fit), flop, shrink=shrink or [], n=n, seed=seed)
             found |= _approaches(found["fit"], flop, runs=runs, tolerance=tolerance, seed=seed)
-    record = {key: _plain(value) for key, value in found.items() if key != "fit"}
-    print(json.dumps(finite(record), allow_nan=False) if as_json else plan_text(found))
+    record = {key: _objects(value) for key, value in found.items() if key != "fit"}
+    print(json.dumps(plain(record), allow_nan=False) if as_json else plan_text(found))
     written = [write_json(out, record)] if out else []
     if plot:
         written.append(_draw(found, flop, plot))
@@ -236,9 +237,9 @@ def _read_batch(batch: Path | None) -> "_Read":
     return batch, read_fit(batch)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401  (JSON)
+def _objects(value: Any) -> Any:  # noqa: ANN401  (JSON)
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_objects(item) for item in value]
     return value.to_json() if hasattr(value, "to_json") else value
 
 

@@ -260,11 +260,11 @@ def _refuse_with_all(
 
 def _show(found: Any, *, as_json: bool) -> None:  # noqa: ANN401  (fit or leaderboard)
     from quantascope.cli.fit_text import board_text, fit_text
-    from quantascope.cli.output import finite
+    from quantascope.core.numbers import plain
     from quantascope.laws.fitting.result import LawFit
 
     if as_json:
-        print(json.dumps(finite(found.to_json()), allow_nan=False))
+        print(json.dumps(plain(found.to_json()), allow_nan=False))
     elif isinstance(found, LawFit):
         print(fit_text(found))
     else:

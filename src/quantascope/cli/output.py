@@ -7,11 +7,12 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
+from quantascope.core.numbers import plain
+
 __all__ = [
     "aligned",
     "check_folder",
     "check_targets",
-    "finite",
     "percent",
     "said_as",
     "save_figure",
@@ -33,20 +34,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def finite(value: Any) -> Any:  # noqa: ANN401  (JSON)
-    """Replace infinities and NaN, which JSON has not, by null."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        return None
-    return value
-
-
 def write_json(path: Path, found: Mapping[str, Any]) -> Path:
     """Write an object whole or not at all."""
-    _atomically(path, lambda new: new.write_text(json.dumps(finite(found), allow_nan=False) + "\n"))
+    _atomically(path, lambda new: new.write_text(json.dumps(plain(found), allow_nan=False) + "\n"))
     return path
 
 

@@ -60,7 +60,8 @@ def shapes(
 
     Rows of one curve that share an x are replicates.
     """
-    from quantascope.cli.output import check_targets, finite, save_figure
+    from quantascope.cli.output import check_targets, save_figure
+    from quantascope.core.numbers import plain
     from quantascope.core.progress import track
     from quantascope.laws.shapes import classify_shapes
 
@@ -78,7 +79,7 @@ def shapes(
             advance=advance,
         )
     if as_json:
-        print(json.dumps(finite(_object(found, table.names)), allow_nan=False))
+        print(json.dumps(plain(_object(found, table.names)), allow_nan=False))
     else:
         print(_text(found, table.names))
     if plot:

@@ -54,7 +54,8 @@ def tails(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fit the exponent of a power-law tail, p(x) ~ x^-exponent for x >= xmin."""
-    from quantascope.cli.output import check_targets, finite, save_figure
+    from quantascope.cli.output import check_targets, save_figure
+    from quantascope.core.numbers import plain
 
     check_targets(plot=plot, inputs=[file])
     if bootstrap and bootstrap < _FEWEST_SAMPLES:
@@ -65,7 +66,7 @@ def tails(
     fit, good = _fit(values, options, n_boot=bootstrap, seed=seed)
     others, slope = _compare(values, fit, options, seed=seed) if compare else ((), None)
     if as_json:
-        print(json.dumps(finite(_object(fit, good, others, slope)), allow_nan=False))
+        print(json.dumps(plain(_object(fit, good, others, slope)), allow_nan=False))
     else:
         print(_text(fit, good, others, slope))
     if plot:

@@ -59,9 +59,9 @@ def _shown(value: float) -> str:
 
 def print_json(found: Mapping[str, Any]) -> None:
     """Print one object; what JSON has not is null."""
-    from quantascope.cli.output import finite
+    from quantascope.core.numbers import plain
 
-    print(json.dumps(finite(found), indent=2, allow_nan=False))
+    print(json.dumps(plain(found), indent=2, allow_nan=False))
 
 
 def numbers(option: str, text: str) -> "NDArray[np.float64]":

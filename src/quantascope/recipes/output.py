@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 import quantascope
+from quantascope.core.numbers import plain
 from quantascope.plots.figures import figure
 from quantascope.recipes.result import RecipeResult, Table
 
@@ -56,7 +57,7 @@ def describe(result: RecipeResult) -> dict[str, Any]:
     A number that is not finite becomes null.
     """
     checks = [{**asdict(check), "holds": check.holds} for check in result.checks]
-    plain = {
+    fields = {
         "recipe": result.name,
         "holds": result.holds,
         "seed": result.seed,
@@ -66,18 +67,7 @@ def describe(result: RecipeResult) -> dict[str, Any]:
         "figure": _FIGURE,
         "version": quantascope.__version__,
     }
-    cleaned: dict[str, Any] = _plain(plain)
-    return cleaned
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
+    return dict(plain(fields))
 
 
 def _csv(table: Table) -> bytes:

@@ -17,7 +17,7 @@ import numpy as np
 from quantascope.core.rng import stream
 from quantascope.core.special import hurwitz_zeta
 from quantascope.laws.powerlaw import fit_power_law
-from quantascope.laws.tails import fit_power_tail, rank_size_slope
+from quantascope.laws.tails import PowerTail, fit_power_tail, rank_size_slope
 from quantascope.plots.recipes import plot_tail
 from quantascope.recipes.result import Check, RecipeResult
 
@@ -49,11 +49,29 @@ def run(config: Config, *, seed: int) -> RecipeResult:
     by_rank = np.sort(count)[::-1]
     tail = fit_power_tail(draws, xmin=1, discrete=True)
     counts_line = fit_power_law(np.arange(1, len(by_rank) + 1), by_rank)
+    line = rank_size_slope(draws, seed=seed)
+    checks = (
+        *_likelihood(config, tail),
+        *_regressions(config, counts_line=-counts_line.exponent, rank_size=line.exponent),
+    )
+    expected = config.n_draws * value**-tail.exponent / hurwitz_zeta(tail.exponent, 1.0)
+    table = {"value": value, "count": count, "expected": expected}
+    return RecipeResult(
+        name="zipf-exponent",
+        config=config,
+        seed=seed,
+        checks=checks,
+        tables={"counts": table},
+        draw=partial(plot_tail, table, prediction=f"power law, exponent {tail.exponent:.3f}"),
+    )
+
+
+def _likelihood(config: Config, tail: PowerTail) -> tuple[Check, ...]:
     truth, n = config.exponent, config.n_draws
     error = fisher_error(truth, n_draws=n)
     reach = _STANDARD_DEVIATIONS * error
     ends = [fisher_error(end, n_draws=n) for end in (truth - reach, truth + reach)]
-    checks = (
+    return (
         Check(
             name="exponent, maximum likelihood",
             expected=truth,
@@ -70,10 +88,16 @@ def run(config: Config, *, seed: int) -> RecipeResult:
             bound="its change over 5 standard errors of the exponent",
             source="arXiv:0706.1062, section 3",
         ),
+    )
+
+
+def _regressions(config: Config, *, counts_line: float, rank_size: float) -> tuple[Check, ...]:
+    truth = config.exponent
+    return (
         Check(
             name=f"slope of all counts by rank (truth {truth:g})",
             expected=config.counts_slope,
-            obtained=-counts_line.exponent,
+            obtained=counts_line,
             tolerance=_STANDARD_DEVIATIONS * config.counts_slope_sd,
             bound=_BETWEEN,
             source="measured here",
@@ -81,21 +105,11 @@ def run(config: Config, *, seed: int) -> RecipeResult:
         Check(
             name=f"exponent, rank-size line (truth {truth:g})",
             expected=config.rank_size,
-            obtained=rank_size_slope(draws, seed=seed).exponent,
+            obtained=rank_size,
             tolerance=_STANDARD_DEVIATIONS * config.rank_size_sd,
             bound=_BETWEEN,
             source="measured here",
         ),
-    )
-    expected = config.n_draws * value**-tail.exponent / hurwitz_zeta(tail.exponent, 1.0)
-    table = {"value": value, "count": count, "expected": expected}
-    return RecipeResult(
-        name="zipf-exponent",
-        config=config,
-        seed=seed,
-        checks=checks,
-        tables={"counts": table},
-        draw=partial(plot_tail, table, prediction=f"power law, exponent {tail.exponent:.3f}"),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
+from quantascope.core.numbers import is_number
 from quantascope.laws.forms.law import Floats
 
 __all__ = ["Objective", "ObjectiveName"]
@@ -35,9 +36,9 @@ class Objective:
         """Refuse what cannot be minimised."""
         if self.name not in _NAMES:
             raise ValueError(f"objective: {self.name!r}; allowed are {', '.join(_NAMES)}")
-        if not (_is_number(self.delta) and self.delta > 0):
+        if not (is_number(self.delta) and self.delta > 0):
             raise ValueError(f"delta: {self.delta!r}; allowed are numbers > 0 (log residual)")
-        if not (_is_number(self.above) and 0 < self.above < 1):
+        if not (is_number(self.above) and 0 < self.above < 1):
             raise ValueError(
                 f"above: {self.above!r}; allowed are numbers between 0 and 1, .5 is symmetric"
             )
@@ -77,7 +78,3 @@ class Objective:
         if self.name != "asymmetric":
             return 1.0
         return np.where(residual > 0, 2 * self.above, 2 * (1 - self.above))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from quantascope.core.errors import DataError
+from quantascope.core.numbers import is_number
 from quantascope.laws.fitting.minimise import evaluate
 from quantascope.laws.forms.law import Law, Param
 
@@ -28,7 +29,7 @@ def check_fields(found: Mapping[str, Any], law: Law) -> None:
         If the confidence, a parameter or the replicates are outside what is possible.
     """
     confidence = found["confidence"]
-    if not (_is_number(confidence) and 0 < confidence < 1):
+    if not (is_number(confidence) and 0 < confidence < 1):
         raise DataError(f"damaged fit: confidence {confidence!r:.40}; allowed is 0 to 1; {_AGAIN}")
     params = found["params"]
     if not isinstance(params, Mapping) or set(params) != set(law.names):
@@ -59,7 +60,7 @@ def check_agreement(fit: "LawFit") -> None:
 
 
 def _check_param(param: Param, value: object) -> None:
-    good = _is_number(value) and (
+    good = is_number(value) and (
         (value > 0 or (value == 0 and param.role == "floor"))  # type: ignore[operator]
         if param.positive
         else param.lo <= value <= param.hi  # type: ignore[operator]
@@ -82,7 +83,3 @@ def _check_replicates(rows: object, law: Law) -> None:
         raise DataError(
             f"damaged fit: replicates must be rows of {len(law.params)} finite numbers; {_AGAIN}"
         )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)

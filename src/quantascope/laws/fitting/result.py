@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from quantascope.core.errors import DataError
+from quantascope.core.numbers import plain
 from quantascope.laws.fitting.data import Points
 from quantascope.laws.fitting.draw import draw_fit
 from quantascope.laws.fitting.frame import Frame, choose_frame
@@ -201,7 +202,7 @@ class LawFit:
         found = {"schema": _SCHEMA, **found}
         found["replicates"] = None if self.replicates is None else self.replicates.tolist()
         found["points"] = None if self.points is None else _points_to_json(self.points)
-        return dict(_finite(found))
+        return dict(plain(found))
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any], *, law: Law | None = None) -> "LawFit":
@@ -308,16 +309,6 @@ def _points_from_json(found: Mapping[str, Any]) -> Points:
         weights=np.array(found["weights"], dtype=np.float64),
         groups=None if groups is None else np.array(groups, dtype=np.int64),
     )
-
-
-def _finite(value: Any) -> Any:  # noqa: ANN401  (JSON)
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _ends(pair: Any) -> tuple[float, float]:  # noqa: ANN401  (JSON)
