@@ -9,6 +9,7 @@ References
 Michaud et al. 2023, arXiv 2303.13506, appendix B; von Luxburg 2007, doi:10.1007/s11222-007-9033-z.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,8 @@ from quantascope.qdg.agreement import mean_pairwise_rand
 from quantascope.qdg.leiden import Grouping, by_size
 
 __all__ = ["paper_counts", "spectral_embedding", "spectral_groupings"]
+
+Similarity = Callable[[NDArray[np.floating]], NDArray[np.floating]]
 
 _PAPER_COUNTS: Final = (
     *range(10, 100, 10),
@@ -113,8 +116,13 @@ def spectral_groupings(
     return groupings
 
 
-def spectral_embedding(sketch: NDArray[np.floating], n_components: int) -> NDArray[np.float32]:
-    """Compute the leading eigenvectors of the random walk on angular similarities.
+def spectral_embedding(
+    sketch: NDArray[np.floating],
+    n_components: int,
+    *,
+    similarity: Similarity = angular_similarity,
+) -> NDArray[np.float32]:
+    """Compute the leading eigenvectors of the random walk on similarities of all pairs.
 
     Parameters
     ----------
@@ -122,6 +130,8 @@ def spectral_embedding(sketch: NDArray[np.floating], n_components: int) -> NDArr
         Unit vectors, axes ``(pred, dim)``.
     n_components
         Number of eigenvectors, the constant one included.
+    similarity
+        Gives similarities, not negative, from cosines.
 
     Returns
     -------
@@ -137,7 +147,7 @@ def spectral_embedding(sketch: NDArray[np.floating], n_components: int) -> NDArr
     1e-8 against eigenvalues of 1e-2 to 1e-5). Dense solver: a fixed cost of about n^3 operations
     (see docs/discovery.md), no starting vector, no convergence to watch.
     """
-    affinity = _affinity(sketch)
+    affinity = _affinity(sketch, similarity)
     degree = affinity.sum(axis=1, dtype=np.float64)
     root = np.sqrt(degree)
     inverse = (1.0 / root).astype(np.float32)
@@ -160,13 +170,13 @@ def spectral_embedding(sketch: NDArray[np.floating], n_components: int) -> NDArr
     return np.concatenate(columns, axis=1) * inverse[:, None]
 
 
-def _affinity(sketch: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Angular similarities of all pairs with a zero diagonal, symmetric to the bit."""
+def _affinity(sketch: NDArray[np.floating], similarity: Similarity) -> NDArray[np.float32]:
+    """Similarities of all pairs with a zero diagonal, symmetric to the bit."""
     vectors = np.asarray(sketch, dtype=np.float32)
     affinity = np.empty((len(vectors), len(vectors)), dtype=np.float32)
     for begin in range(0, len(vectors), _BLOCK):
         rows = slice(begin, begin + _BLOCK)
-        affinity[rows, begin:] = angular_similarity(vectors[rows] @ vectors[begin:].T)
+        affinity[rows, begin:] = similarity(vectors[rows] @ vectors[begin:].T)
         affinity[begin:, rows] = affinity[rows, begin:].T
     np.fill_diagonal(affinity, 0.0)
     return affinity
