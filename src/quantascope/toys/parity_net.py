@@ -190,7 +190,9 @@ class ParityStack:
         transposed = readers.transpose(1, 2)
         for rows in _chunks(n_rows, self._rows_at_once(n_streams)):
             active, x = subtask[:, rows], inputs[:, rows]
-            place = active + torch.arange(n_streams, device=self.device)[:, None] * controls.shape[1]
+            place = (
+                active + torch.arange(n_streams, device=self.device)[:, None] * controls.shape[1]
+            )
             hidden = controls.flatten(0, 1).index_select(0, place.flatten())
             hidden = hidden.view(n_streams, -1, controls.shape[2])
             hidden = torch.baddbmm(hidden, x, bits).relu_()
@@ -283,17 +285,13 @@ def _chunks(total: int, size: int) -> Iterator[slice]:
     return (slice(begin, min(begin + size, total)) for begin in range(0, total, size))
 
 
-def _labels(
-    inputs: torch.Tensor, subtask: torch.Tensor, subsets: torch.Tensor
-) -> torch.Tensor:
+def _labels(inputs: torch.Tensor, subtask: torch.Tensor, subsets: torch.Tensor) -> torch.Tensor:
     """Give the parity of each sample's own bits as 0 or 1, axes ``(stream, sample)``."""
     places = torch.stack([subset[active] for subset, active in zip(subsets, subtask, strict=True)])
     return inputs.gather(2, places).float().sum(dim=2) % 2
 
 
-def _check(
-    streams: Sequence[ParityStream], members: Sequence[Sequence[ParityMember]]
-) -> None:
+def _check(streams: Sequence[ParityStream], members: Sequence[Sequence[ParityMember]]) -> None:
     if not streams or len(streams) != len(members) or not members[0]:
         raise ValueError(f"streams, members: {len(streams)}, {len(members)}; one row for each")
     shapes = {(s.task.n_tasks, s.task.n, s.task.k, s.samples.largest) for s in streams}
@@ -305,4 +303,3 @@ def _check(
         )
     if min(next(iter(widths))) < 1:
         raise ValueError(f"width: {min(next(iter(widths)))} found; at least 1 is needed")
-

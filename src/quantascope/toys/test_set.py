@@ -141,9 +141,7 @@ class ParityTest:
         }
 
 
-def _logits(
-    projected: torch.Tensor, controls: torch.Tensor, readers: torch.Tensor
-) -> torch.Tensor:
+def _logits(projected: torch.Tensor, controls: torch.Tensor, readers: torch.Tensor) -> torch.Tensor:
     """Give the logits' difference, axes ``(task, point, member)``."""
     hidden = (projected[None] + controls[:, None, :]).relu_()
     return hidden @ readers

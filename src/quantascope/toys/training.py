@@ -225,7 +225,9 @@ def _finish(state: TrainingState, stopping: Stopping) -> bool:
     losses = state.history.table(_MEAN_LOSS)
     before, after = losses[: -stopping.patience], losses[-stopping.patience :]
     best = np.nanmin(before, axis=0, initial=np.inf)
-    now = (state.finished < 0) & (np.nanmin(after, axis=0, initial=np.inf) > best * (1 + stopping.tolerance))
+    now = (state.finished < 0) & (
+        np.nanmin(after, axis=0, initial=np.inf) > best * (1 + stopping.tolerance)
+    )
     state.finished[now] = state.step
     return bool(now.any())
 
