@@ -17,6 +17,7 @@ from quantascope.pipeline.context import CorpusArrays, StageContext
 from quantascope.store.arrays import create_array, open_array, write_npy
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import read_table, write_table
+from quantascope.store.truth import TRUTH_FILE, write_truth
 
 __all__ = ["load_cached", "make_corpus", "make_losses", "make_selection", "model_column"]
 
@@ -51,7 +52,7 @@ def make_corpus(context: StageContext) -> dict[str, Any]:
     write_npy(folder, "corpus", name="offsets.npy", values=corpus.offsets)
     write_table(folder, "corpus", name="docs.parquet", table=corpus.docs)
     write_table(folder, "corpus", name="vocab.parquet", table=corpus.vocab)
-    return {
+    return _keep_truth(context, corpus) | {
         "n_tokens": len(corpus.tokens),
         "n_documents": len(corpus.offsets) - 1,
         "n_predictions": len(corpus.tokens) - len(corpus.offsets) + 1,
@@ -61,6 +62,23 @@ def make_corpus(context: StageContext) -> dict[str, Any]:
         "rejects": dict(sorted(rejects.items())),
         "seen": watch.report(corpus.docs.column("document_hash").to_pylist()),
     }
+
+
+def _keep_truth(context: StageContext, corpus: Any) -> dict[str, Any]:
+    """Write which skill rules each prediction where text is planted; drop what another run knew."""
+    from quantascope.lm.planted.truth import planted_truth
+
+    truth = planted_truth(
+        corpus.tokens,
+        corpus.offsets,
+        docs=corpus.docs,
+        vocab=corpus.vocab,
+        seed=context.config.corpus.seed,
+    )
+    if truth is None:
+        (context.run.root / TRUTH_FILE).unlink(missing_ok=True)
+        return {}
+    return {"truth_sha256": write_truth(context.run.root, truth)}
 
 
 def _max_length(sources: list[Any], wanted: int | None, *, n_reserved: int) -> int:

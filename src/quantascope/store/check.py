@@ -13,6 +13,7 @@ from quantascope.store.invariants import INVARIANTS
 from quantascope.store.manifest import MANIFEST, Manifest, data_files
 from quantascope.store.schema import KINDS
 from quantascope.store.tables import read_table
+from quantascope.store.truth import TRUTH_FILE, check_truth, read_truth
 
 __all__ = ["Configs", "StageStatus", "file_damage", "stage_status", "validate_run"]
 
@@ -85,7 +86,25 @@ def validate_run(run: RunFolder) -> list[str]:
             found = [f"{run.stage(kind) / name}: {text}" for name, text in INVARIANTS[kind](run)]
             sound |= {kind} if not found else set()
         damage += found
-    return damage
+    return damage + _truth_damage(run, sound)
+
+
+def _truth_damage(run: RunFolder, sound: set[str]) -> list[str]:
+    """Check ``truth.parquet`` where there is one: its hash if the corpus knows it, its rows."""
+    path = run.root / TRUTH_FILE
+    corpus = run.require("corpus") if "corpus" in sound else None
+    wanted = corpus.facts.get("truth_sha256") if corpus else None
+    if not path.is_file():
+        return [f"{path}: missing; redo with --overwrite corpus"] if wanted else []
+    if wanted and digest_file(path) != wanted:
+        return [f"{path}: wrong hash; redo with --overwrite corpus"]
+    n_tokens = None
+    if corpus:
+        n_tokens = len(open_array(run.stage("corpus"), "corpus", name="tokens.npy"))
+    try:
+        return [f"{path}: {text}" for text in check_truth(read_truth(run.root), n_tokens=n_tokens)]
+    except QuantascopeError as error:
+        return [str(error)]
 
 
 def _why_stale(run: RunFolder, manifest: Manifest, configs: Configs) -> str:

@@ -7,7 +7,7 @@ A change that older readers would misread raises the major number.
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["KINDS", "ArraySpec", "Kind", "TableSpec", "check_schema"]
+__all__ = ["KINDS", "TRUTH", "ArraySpec", "Kind", "TableSpec", "check_schema"]
 
 
 @dataclass(frozen=True)
@@ -200,6 +200,19 @@ KINDS: Final[dict[str, Kind]] = {
         },
     ),
 }
+
+
+TRUTH: Final = TableSpec(
+    {
+        "pred": "token index",
+        "skill": "",
+        "sub_skill": "",
+        "entry": "",
+        "weight": "1",
+        "held_out": "",
+    }
+)
+"""Columns of ``truth.parquet``, which stands beside the stages where the truth is known."""
 
 
 def check_schema(kind: str, version: str) -> None:

@@ -1,21 +1,16 @@
-"""Planted documents as a source of text, and as training text for a suite with its tokenizer."""
+"""Planted documents as a source of text, and the tokenizer whose tokens are their words."""
 
-import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import count
 from typing import Final
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from quantascope.core.rng import stream
 from quantascope.lm.documents import Document
-from quantascope.lm.fingerprint import Fingerprint
 from quantascope.lm.planted.config import PlantedSource, format_source, parse_source
 from quantascope.lm.planted.language import NOISE_WORDS, OR, Language, world_skills
 from quantascope.lm.planted.skill import Draws
-from quantascope.lm.suite_text import SuiteText, join_documents
-from quantascope.lm.suites import Suite
 from quantascope.lm.tokenizer import END_OF_TEXT
 
 __all__ = [
@@ -23,7 +18,6 @@ __all__ = [
     "UNKNOWN",
     "language_of",
     "planted_documents",
-    "planted_suite_text",
     "planted_tokenizer",
     "planted_words",
 ]
@@ -98,47 +92,3 @@ def planted_tokenizer(world: str, *, law_seed: int = 0) -> Tokenizer:
     tokenizer.decoder = decoders.Fuse()
     tokenizer.add_special_tokens([AddedToken(word, special=True) for word in words[:2]])
     return tokenizer
-
-
-def planted_suite_text(suite: Suite) -> SuiteText:
-    """Make the text of a suite whose corpus is a planted source.
-
-    Training documents come from the split ``train`` (no held-out entries), validation documents
-    from the same split, behind them; both by the suite's ``data_seed``.
-    """
-    source, language = language_of(suite.corpus)
-    tokenizer = planted_tokenizer(source.config.world, law_seed=source.config.law_seed)
-    texts = (language.document(suite.data_seed, i, split="train").text for i in count())
-    training = _of_length(texts, suite.n_chars)
-    held_out = _of_length(texts, suite.validation_tokens * _CHARS_PER_TOKEN)
-    tokens = join_documents(tokenizer, training)
-    facts = {
-        "corpus": suite.corpus,
-        "n_documents": len(training),
-        "n_chars": sum(map(len, training)),
-        "n_tokens": len(tokens),
-        "epochs": round(suite.n_tokens / len(tokens), 3),
-        "rarest_frequency": float(language.frequencies[-1]),
-        "sha256": hashlib.sha256(tokens.tobytes()).hexdigest(),
-    }
-    return SuiteText(
-        tokenizer=tokenizer,
-        tokens=tokens,
-        validation=join_documents(tokenizer, held_out)[: suite.validation_tokens + 1],
-        fingerprint=Fingerprint.from_texts(training),
-        facts=facts,
-    )
-
-
-_CHARS_PER_TOKEN: Final = 8  # more than planted words have, so that validation suffices
-
-
-def _of_length(texts: Iterator[str], n_chars: int) -> list[str]:
-    """Take texts until they hold so many characters."""
-    taken, total = [], 0
-    for text in texts:
-        taken.append(text)
-        total += len(text)
-        if total >= n_chars:
-            break
-    return taken

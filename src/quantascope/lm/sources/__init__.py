@@ -7,6 +7,8 @@ from typing import Final
 
 from quantascope.lm.config import CorpusConfig
 from quantascope.lm.documents import Document, Rejects, unique_documents
+from quantascope.lm.planted.config import PREFIX as _PLANTED
+from quantascope.lm.planted.source import planted_documents
 from quantascope.lm.sources.files import file_documents, folder_documents
 from quantascope.lm.sources.hub import hub_documents
 from quantascope.lm.sources.local import local_documents
@@ -39,7 +41,8 @@ def open_source(
     ----------
     spec
         A file (.txt, .jsonl, .parquet, source code), a folder of such files, ``hf:ID`` with
-        ``@REVISION`` if wanted, or a key of `NAMED_SOURCES`; a folder of that name is ``./NAME``.
+        ``@REVISION`` if wanted, ``planted:NAME``, or a key of `NAMED_SOURCES`; a folder of that
+        name is ``./NAME``.
     text_column
         Column or key that holds the text in .parquet, .jsonl and hub data sets.
     max_mb
@@ -91,13 +94,17 @@ def _open(spec: str, config: CorpusConfig, rejects: Rejects[str]) -> Iterator[Do
     if spec.startswith(_HUB):
         name = spec.removeprefix(_HUB)
         return hub_documents(name, text_column=config.text_column, rejects=rejects)
+    if spec.startswith(_PLANTED):
+        return planted_documents(spec, seed=config.seed)
     path = Path(spec).expanduser()
     if path.is_dir():
         return folder_documents(path, text_column=config.text_column, rejects=rejects)
     if path.is_file():
         return file_documents(path, text_column=config.text_column, rejects=rejects)
     names = ", ".join(NAMED_SOURCES)
-    raise ValueError(f"corpus.source: {spec!r} is no file or folder, nor hf:ID, nor one of {names}")
+    raise ValueError(
+        f"corpus.source: {spec!r} is no file or folder, nor hf:ID, planted:NAME, nor one of {names}"
+    )
 
 
 def _capped(

@@ -1,0 +1,90 @@
+"""The truth of a corpus made from planted text: for each prediction the skills that rule it.
+
+Documents are drawn anew from the name that each carries; tokens are matched to words by their
+bytes, so any tokenizer will do whose tokens join to the text.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from quantascope.core.errors import DataError
+from quantascope.lm.planted.config import PREFIX
+from quantascope.lm.planted.language import Label, PlantedDocument
+from quantascope.lm.planted.source import language_of
+
+__all__ = ["planted_truth"]
+
+
+def planted_truth(
+    tokens: NDArray[np.integer[Any]],
+    offsets: NDArray[np.integer[Any]],
+    *,
+    docs: pa.Table,
+    vocab: pa.Table,
+    seed: int,
+) -> pa.Table | None:
+    """Label every prediction in the planted documents of a corpus.
+
+    Parameters
+    ----------
+    tokens, offsets
+        Flat token ids; bounds of the documents.
+    docs, vocab
+        Tables of the corpus: where each document comes from, the bytes of each token.
+    seed
+        Seed that the documents were drawn with (``corpus.seed``).
+
+    Returns
+    -------
+    pa.Table or None
+        Columns ``pred``, ``skill``, ``sub_skill``, ``entry``, ``weight``, ``held_out``; one row
+        for each prediction and skill. None if no document is planted.
+
+    Raises
+    ------
+    DataError
+        If the tokens of a document do not join to its text.
+    """
+    sources, starts = (docs.column(name).to_pylist() for name in ("source", "source_offset"))
+    spelled = dict(zip(*(vocab.column(name).to_pylist() for name in ("id", "bytes")), strict=True))
+    planted = [at for at, source in enumerate(sources) if source.startswith(PREFIX)]
+    if not planted:
+        return None
+    preds: list[int] = []
+    labels: list[Label] = []
+    for at in planted:
+        spec, _, number = sources[at].rpartition("#")
+        source, language = language_of(spec)
+        document = language.document(seed, int(number), split=source.split)
+        first, end = int(offsets[at]), int(offsets[at + 1])
+        pieces = [spelled[token] for token in tokens[first:end].tolist()]
+        words = _word_of_each(pieces, document, start=starts[at], name=sources[at])
+        for pred, word in zip(range(first + 1, end), words[1:], strict=True):
+            found = document.words[word].labels
+            preds += [pred] * len(found)
+            labels += found
+    columns = {
+        name: pa.array(values)
+        for name, values in zip(Label._fields, zip(*labels, strict=True), strict=True)
+    }
+    return pa.table({"pred": pa.array(preds, pa.int64())} | columns)
+
+
+def _word_of_each(
+    pieces: list[bytes], document: PlantedDocument, *, start: int, name: str
+) -> list[int]:
+    """Find the word that each token begins in."""
+    whole = document.text.encode()
+    skipped = len(document.text[:start].encode())
+    if whole[skipped : skipped + sum(map(len, pieces))] != b"".join(pieces):
+        raise DataError(
+            f"{name}: its tokens do not join to its text, so that no truth can be written; use a "
+            "tokenizer that keeps every byte, such as that of the planted suite"
+        )
+    begins = skipped + np.cumsum([0, *map(len, pieces)])[:-1]
+    word_begins = np.cumsum([0, *(len(word.text.encode()) + 1 for word in document.words)])
+    found: list[int] = (np.searchsorted(word_begins, begins, side="right") - 1).tolist()
+    return found
