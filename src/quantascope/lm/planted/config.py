@@ -70,7 +70,7 @@ class PlantedConfig:
 
 CONFIGS: Final[dict[str, PlantedConfig]] = {
     "planted": PlantedConfig(world="planted", blocks_per_document=10, max_fillers=1),
-    "silent": PlantedConfig(world="silent"),
+    "silent": PlantedConfig(world="silent", n_skills=24, blocks_per_document=7, law_seed=5),
 }
 """Planted languages by name."""
 

@@ -1,6 +1,6 @@
 """The world whose surface is silent: skills told apart by a cue alone, at a varying distance.
 
-Every block reads ``cue, fillers, a b c = answer`` with digits 0 to 6 for operands and answer. So
+Every block reads ``cue, fillers, a b = answer`` with digits 0 to 6 for operands and answer. So
 the word before the answer is always the same, each digit is the answer of many skills, and each
 skill has many answers.
 """
@@ -18,79 +18,66 @@ MODULUS: Final = 7
 _DIGITS: Final = tuple(map(str, range(MODULUS)))
 _CUES: Final = tuple(consonant + vowel for vowel in "aeiou" for consonant in "bdfgklmnprstvz")
 
-Rule = Callable[[int, int, int], int]
+Rule = Callable[[int, int], int]
+Case = Callable[[int, int], object]
+
+
+def _whole(_a: int, _b: int) -> str:
+    """Name the one case of a rule without cases."""
+    return "all"
 
 
 class _Row(NamedTuple):
-    """A rule, which operands decide its answer, and (if it has cases) the case it is in."""
+    """A rule, which operands decide its answer, and the case that it is in."""
 
     name: str
     kind: str
     used: str
     rule: Rule
-    case: Callable[[int, int, int], object] = lambda _a, _b, _c: "all"
+    case: Case = _whole
     generalises: bool = True
 
 
-def _argmax(a: int, b: int, c: int) -> str:
-    return "abc"[(a, b, c).index(max(a, b, c))]
-
-
-def _argmin(a: int, b: int, c: int) -> str:
-    return "abc"[(a, b, c).index(min(a, b, c))]
-
-
 _ROWS: Final = (
-    _Row("first", "pick", "a", lambda a, _b, _c: a),
-    _Row("second", "pick", "b", lambda _a, b, _c: b),
-    _Row("third", "pick", "c", lambda _a, _b, c: c),
-    _Row("first+1", "shift", "a", lambda a, _b, _c: a + 1),
-    _Row("first+2", "shift", "a", lambda a, _b, _c: a + 2),
-    _Row("second+1", "shift", "b", lambda _a, b, _c: b + 1),
-    _Row("second+3", "shift", "b", lambda _a, b, _c: b + 3),
-    _Row("third-1", "shift", "c", lambda _a, _b, c: c - 1),
-    _Row("third-2", "shift", "c", lambda _a, _b, c: c - 2),
-    _Row("6-first", "mirror", "a", lambda a, _b, _c: 6 - a),
-    _Row("6-second", "mirror", "b", lambda _a, b, _c: 6 - b),
-    _Row("6-third", "mirror", "c", lambda _a, _b, c: 6 - c),
-    _Row("2*first", "affine", "a", lambda a, _b, _c: 2 * a),
-    _Row("3*second+1", "affine", "b", lambda _a, b, _c: 3 * b + 1),
-    _Row("5*third+2", "affine", "c", lambda _a, _b, c: 5 * c + 2),
-    _Row("first+second", "linear", "ab", lambda a, b, _c: a + b, lambda a, _b, _c: a),
-    _Row("second-third", "linear", "bc", lambda _a, b, c: b - c, lambda _a, b, _c: b),
-    _Row("largest", "extreme", "abc", max, _argmax),
-    _Row("smallest", "extreme", "abc", min, _argmin),
-    _Row("middle", "extreme", "abc", lambda a, b, c: sorted((a, b, c))[1]),
-    _Row("larger", "extreme", "ab", lambda a, b, _c: max(a, b), lambda a, b, _c: a < b),
-    _Row("smaller", "extreme", "bc", lambda _a, b, c: min(b, c), lambda _a, b, c: b < c),
-    _Row("parity", "parity", "a", lambda a, _b, _c: a % 2),
-    _Row("parity2", "parity", "bc", lambda _a, b, c: (b + c) % 2, lambda _a, b, _c: b % 2),
-    _Row("rises", "compare", "ab", lambda a, b, _c: 3 * (a < b), lambda a, b, _c: a < b),
-    _Row("equals", "compare", "bc", lambda _a, b, c: 5 if b == c else 2, lambda _a, b, c: b == c),
-    _Row("low-high", "compare", "c", lambda _a, _b, c: 6 if c > 3 else 4, lambda _a, _b, c: c > 3),
-    _Row("n-odd", "count", "abc", lambda a, b, c: a % 2 + b % 2 + c % 2),
-    _Row("n-distinct", "count", "abc", lambda a, b, c: 3 + len({a, b, c})),
-    _Row(
-        "branch-even", "branch", "abc", lambda a, b, c: c if a % 2 else b, lambda a, _b, _c: a % 2
-    ),
-    _Row(
-        "branch-high", "branch", "abc", lambda a, b, c: a if c > 3 else b, lambda _a, _b, c: c > 3
-    ),
+    _Row("first", "pick", "a", lambda a, _b: a),
+    _Row("second", "pick", "b", lambda _a, b: b),
+    _Row("first+1", "shift", "a", lambda a, _b: a + 1),
+    _Row("first+2", "shift", "a", lambda a, _b: a + 2),
+    _Row("first-1", "shift", "a", lambda a, _b: a - 1),
+    _Row("second+1", "shift", "b", lambda _a, b: b + 1),
+    _Row("second+3", "shift", "b", lambda _a, b: b + 3),
+    _Row("6-first", "mirror", "a", lambda a, _b: 6 - a),
+    _Row("6-second", "mirror", "b", lambda _a, b: 6 - b),
+    _Row("2*first", "affine", "a", lambda a, _b: 2 * a),
+    _Row("3*second+1", "affine", "b", lambda _a, b: 3 * b + 1),
+    _Row("5*first+2", "affine", "a", lambda a, _b: 5 * a + 2),
+    _Row("first+second", "linear", "ab", lambda a, b: a + b, lambda a, _b: a),
+    _Row("first-second", "linear", "ab", lambda a, b: a - b, lambda a, _b: a),
+    _Row("larger", "extreme", "ab", max, lambda a, b: a < b),
+    _Row("smaller", "extreme", "ab", min, lambda a, b: a < b),
+    _Row("distance", "extreme", "ab", lambda a, b: abs(a - b), lambda a, b: a < b),
+    _Row("parity", "parity", "a", lambda a, _b: a % 2),
+    _Row("parity-both", "parity", "ab", lambda a, b: (a + b) % 2, lambda a, _b: a % 2),
+    _Row("n-odd", "parity", "ab", lambda a, b: 2 + a % 2 + b % 2, lambda a, _b: a % 2),
+    _Row("rises", "compare", "ab", lambda a, b: 3 * (a < b), lambda a, b: a < b),
+    _Row("equals", "compare", "ab", lambda a, b: 5 if a == b else 2, lambda a, b: a == b),
+    _Row("high", "compare", "b", lambda _a, b: 6 if b > 3 else 4, lambda _a, b: b > 3),
+    _Row("even-branch", "branch", "ab", lambda a, b: a if a % 2 else b, lambda a, _b: a % 2),
+    _Row("high-branch", "branch", "ab", lambda a, b: a if b > 3 else 6 - a, lambda _a, b: b > 3),
 )
-_TABLES: Final = (("table-first", "a"), ("table-second", "b"), ("table-third", "c"))
-_TABLES_OF_TWO: Final = (("table-both", "ab"), ("table-ends", "ac"))
+_TABLES: Final = (("table-first", "a"), ("code-first", "a"), ("table-second", "b"), ("table", "ab"))
 
 
 def silent_skills(law_seed: int) -> tuple[Skill, ...]:
     """List the skills of the silent world; random tables come from `law_seed`."""
-    rows = (*_ROWS, *(_table(name, used, law_seed) for name, used in (*_TABLES, *_TABLES_OF_TWO)))
+    rows = (*_ROWS, *(_table(name, used, law_seed) for name, used in _TABLES))
     cues = stream(law_seed, "planted", "cues").permutation(len(_CUES))
     return tuple(
         Skill(
             name=row.name,
             kind=row.kind,
             cue=_CUES[at],
-            shape="digits3",
+            shape="digits",
             n_answers=1,
             draw=_draw,
             write=asked(partial(_solve, row)),
@@ -101,30 +88,22 @@ def silent_skills(law_seed: int) -> tuple[Skill, ...]:
 
 
 def _draw(draws: Draws) -> Operands:
-    return draws.words(_DIGITS, 3)
+    return draws.words(_DIGITS, 2)
 
 
 def _solve(row: _Row, operands: Operands) -> tuple[Slot]:
-    a, b, c = map(int, operands)
-    named = dict(zip("abc", operands, strict=True))
+    a, b = map(int, operands)
+    named = dict(zip("ab", operands, strict=True))
     entry = ",".join(named[letter] for letter in row.used)
-    return (answer(row.rule(a, b, c) % MODULUS, row.case(a, b, c), entry),)
+    return (answer(row.rule(a, b) % MODULUS, row.case(a, b), entry),)
 
 
 def _table(name: str, used: str, law_seed: int) -> _Row:
-    """Make a random table; one of a single operand is a permutation, so that no answer rules."""
+    """Make a random table: a permutation for each value of the other operand, if it is used."""
     rng = stream(law_seed, "planted", name)
-    if len(used) == 1:
-        column, at = rng.permutation(MODULUS).tolist(), "abc".index(used)
-        return _Row(name, "table", used, lambda *abc: column[abc[at]], generalises=False)
     rows = [rng.permutation(MODULUS).tolist() for _ in range(MODULUS)]
-    first, second = map("abc".index, used)
-
-    return _Row(
-        name,
-        "table",
-        used,
-        lambda *abc: rows[abc[first]][abc[second]],
-        lambda *abc: abc[first],
-        generalises=False,
-    )
+    first, second = used[0], used[-1]
+    if first == second:
+        at = "ab".index(first)
+        return _Row(name, "table", used, lambda *ab: rows[0][ab[at]], generalises=False)
+    return _Row(name, "table", used, lambda a, b: rows[a][b], lambda a, _b: a, generalises=False)
