@@ -57,10 +57,14 @@ class Label(NamedTuple):
 
 
 class Word(NamedTuple):
-    """A word of a document with the skills that rule it; weights sum to 1."""
+    """A word of a document with the skills that rule it; weights sum to 1.
+
+    `ambiguous` says that two skills rule it and call for different words.
+    """
 
     text: str
     labels: tuple[Label, ...]
+    ambiguous: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,8 @@ class Language:
             shared = one
             if one.labels[0].skill == first.name:
                 labels = (label._replace(weight=0.5) for label in (*one.labels, *other.labels))
-                shared = Word((one, other)[draws.below(2)].text, tuple(labels))
+                text = (one, other)[draws.below(2)].text
+                shared = Word(text, tuple(labels), ambiguous=one.text != other.text)
             words.append(shared)
         return words
 

@@ -16,11 +16,16 @@ __all__ = ["planted_suite", "planted_suite_text"]
 
 _N_SPECIAL: Final = 2
 _CHARS_PER_TOKEN: Final = 8  # more than planted words have, so that validation suffices
-_SIZE: Final = Size(name="0.22M", n_layers=2, width=96, n_heads=4, learning_rate=2e-3)
+_SIZES: Final = {
+    "silent": Size(name="0.086M", n_layers=2, width=60, n_heads=3, learning_rate=4e-3),
+    "planted": Size(name="0.22M", n_layers=2, width=96, n_heads=4, learning_rate=4e-3),
+}
+_N_TOKENS: Final = {"silent": 6_000_000, "planted": 8_000_000}
+_CONTEXTS: Final = {"silent": 64, "planted": 128}
 
 
 def planted_suite(
-    source: PlantedSource, *, seed: int = 0, n_tokens: int | None = None, size: Size = _SIZE
+    source: PlantedSource, *, seed: int = 0, n_tokens: int | None = None, size: Size | None = None
 ) -> Suite:
     """Give the recipe of one model trained on a planted language.
 
@@ -34,19 +39,20 @@ def planted_suite(
     n_tokens
         Tokens of training; none takes the setting found for the world (docs/planted.md).
     size
-        The model.
+        The model; none takes that of the world.
     """
-    words = planted_words(source.config.world, law_seed=source.config.law_seed)
+    world = source.config.world
+    words = planted_words(world, law_seed=source.config.law_seed)
     return Suite(
         name=f"planted-{source.name}",
-        sizes=(size,),
-        n_tokens=n_tokens or 8_000_000,
+        sizes=(size or _SIZES[world],),
+        n_tokens=n_tokens or _N_TOKENS[world],
         seeds=(seed,),
         corpus=format_source(replace(source, split="test")),
-        n_chars=9_000_000,
+        n_chars=6_000_000,
         vocab_size=len(words) + _N_SPECIAL,
-        context_length=128,
-        batch_tokens=4096,
+        context_length=_CONTEXTS[world],
+        batch_tokens=1024,
         validation_tokens=16_384,
         weight_decay=0.1,
         betas=(0.9, 0.98),
