@@ -18,7 +18,18 @@ os.environ.setdefault("TQDM_DISABLE", "1")  # a run shows its own progress, not 
 
 import typer  # noqa: E402  (after the thread settings)
 
-from quantascope.cli import allocate, fit, inspect, reproduce, run, shapes, suite, tails, theory  # noqa: E402
+from quantascope.cli import (
+    allocate,
+    fit,
+    inspect,
+    planted,
+    reproduce,
+    run,
+    shapes,
+    suite,
+    tails,
+    theory,
+)  # noqa: E402
 from quantascope.core.errors import QuantascopeError  # noqa: E402
 
 __all__ = ["app", "main"]
@@ -26,7 +37,7 @@ __all__ = ["app", "main"]
 _EXIT_DATA: Final = 1
 _EXIT_USAGE: Final = 2
 _EXIT_INTERRUPTED: Final = 130
-_RESUMING: Final = frozenset({*run.COMMANDS, "suite"})
+_RESUMING: Final = frozenset({*run.COMMANDS, "suite", "planted"})
 
 # typer carries its own click; its usage errors are the base of the one that it exports
 _USAGE_ERROR: Final[type[Any]] = typer.BadParameter.__bases__[0]
@@ -44,6 +55,7 @@ fit.register(app)
 allocate.register(app)
 inspect.register(app)
 suite.register(app)
+planted.register(app)
 reproduce.register(app)
 theory.register(app)
 tails.register(app)

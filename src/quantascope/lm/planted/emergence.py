@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -24,7 +25,7 @@ from quantascope.lm.planted.source import language_of
 from quantascope.lm.suite_folder import TOKENIZER_FILE, CheckpointCard, SuiteFolder, read_suite
 from quantascope.lm.tokenizer import load_tokenizer, plain
 
-__all__ = ["LEARNED_NATS", "Emergence", "measure_emergence", "order_agreement"]
+__all__ = ["LEARNED_NATS", "Emergence", "emergence_table", "measure_emergence", "order_agreement"]
 
 LEARNED_NATS: Final = 0.2
 """A skill counts as learned when the mean loss of its answers stays below this [nat]."""
@@ -82,6 +83,31 @@ class Emergence:
     def share_learned(self, threshold_nats: float = LEARNED_NATS) -> float:
         """Give the share of the skills that are learned at the last step."""
         return float(np.isfinite(self.step_learned(threshold_nats)).mean())
+
+
+def emergence_table(found: Emergence) -> pa.Table:
+    """Lay out the losses as a table.
+
+    Returns
+    -------
+    pa.Table
+        A row for each skill and step: ``rank`` from 1, ``skill``, ``kind``, ``frequency``,
+        ``step``, ``loss_nats``, ``error_nats`` (standard error), ``n_answers``.
+    """
+    n_steps = len(found.steps)
+    each = np.arange(len(found.skills)).repeat(n_steps)
+    return pa.table(
+        {
+            "rank": each + 1,
+            "skill": np.array(found.skills)[each],
+            "kind": np.array(found.kinds)[each],
+            "frequency": found.frequencies[each],
+            "step": np.tile(found.steps, len(found.skills)),
+            "loss_nats": found.loss_nats.ravel(),
+            "error_nats": found.error_nats.ravel(),
+            "n_answers": found.n_answers[each],
+        }
+    )
 
 
 def order_agreement(

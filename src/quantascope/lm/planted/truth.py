@@ -11,11 +11,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
-from quantascope.lm.planted.config import PREFIX
-from quantascope.lm.planted.language import Label, PlantedDocument
+from quantascope.core.progress import Advance, ignore_progress
+from quantascope.lm.planted.config import PREFIX, PlantedConfig, PlantedSource
+from quantascope.lm.planted.language import Label, Language, PlantedDocument
 from quantascope.lm.planted.source import language_of
 
-__all__ = ["planted_truth"]
+__all__ = ["labelled_documents", "planted_truth", "skill_table"]
 
 
 def planted_truth(
@@ -71,6 +72,60 @@ def planted_truth(
         for name, values in zip(Label._fields, zip(*labels, strict=True), strict=True)
     }
     return pa.table({"pred": pa.array(preds, pa.int64())} | columns)
+
+
+def labelled_documents(
+    source: PlantedSource, *, seed: int, n_documents: int, advance: Advance = ignore_progress
+) -> tuple[list[str], pa.Table]:
+    """Draw documents with the label of every word.
+
+    Returns
+    -------
+    tuple[list[str], pa.Table]
+        Texts; a row for each word and skill that rules it: ``document``, ``word``, ``text`` and
+        the columns of the truth.
+    """
+    language = Language(source.config)
+    texts: list[str] = []
+    rows: list[tuple[Any, ...]] = []
+    for number in range(n_documents):
+        document = language.document(seed, number, split=source.split)
+        texts.append(document.text)
+        rows += [
+            (number, place, word.text, *label)
+            for place, word in enumerate(document.words)
+            for label in word.labels
+        ]
+        advance(1)
+    names = ("document", "word", "text", *Label._fields)
+    return texts, pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+
+
+def skill_table(config: PlantedConfig) -> pa.Table:
+    """List the skills of a language by falling frequency.
+
+    Returns
+    -------
+    pa.Table
+        ``rank`` from 1, ``skill``, ``kind``, ``cue``, ``shape``, ``n_answers`` of a block,
+        ``frequency`` among answers ruled by one skill, ``generalises``.
+    """
+    language = Language(config)
+    return pa.Table.from_pylist(
+        [
+            {
+                "rank": rank,
+                "skill": skill.name,
+                "kind": skill.kind,
+                "cue": skill.cue,
+                "shape": skill.shape,
+                "n_answers": skill.n_answers,
+                "frequency": float(language.frequencies[rank - 1]),
+                "generalises": skill.generalises,
+            }
+            for rank, skill in enumerate(language.skills, start=1)
+        ]
+    )
 
 
 def _word_of_each(

@@ -1,0 +1,176 @@
+"""Commands for planted text: write it, train small models on it, grade what discovery finds."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from quantascope.lm.planted.config import PlantedSource
+    from quantascope.lm.planted.emergence import Emergence
+
+__all__ = ["register"]
+
+Config = Annotated[
+    str,
+    typer.Option(
+        "--config", help="planted or silent, with ,KEY=VALUE behind it: silent,alpha=0.6."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    group = typer.Typer(help="Planted text: every word that can be predicted has a known skill.")
+    for command in (make, train, grade):
+        group.command()(command)
+    app.add_typer(group, name="planted", no_args_is_help=True)
+
+
+def make(
+    out: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
+    config: Config = "planted",
+    n_documents: Annotated[int, typer.Option(help="Documents to write.")] = 1000,
+    split: Annotated[
+        str, typer.Option(help="test, train (no held-out entries) or pairs (counterfactual).")
+    ] = "test",
+    seed: Annotated[int, typer.Option(help="Seed of the documents.")] = 0,
+) -> None:
+    """Write planted documents, the label of every word, the skills and a tokenizer."""
+    from quantascope.core.progress import track
+    from quantascope.lm.planted.source import planted_tokenizer
+    from quantascope.lm.planted.truth import labelled_documents, skill_table
+
+    source = _source(config, split=split)
+    if n_documents < 1:
+        raise ValueError(f"--n-documents: {n_documents} found; give at least 1")
+    out.mkdir(parents=True, exist_ok=True)
+    with track("documents", n_documents, unit="documents") as advance:
+        texts, labels = labelled_documents(
+            source, seed=seed, n_documents=n_documents, advance=advance
+        )
+    _write_jsonl(out / "documents.jsonl", texts)
+    _write_parquet(out / "labels.parquet", labels)
+    skills = skill_table(source.config)
+    _write_parquet(out / "skills.parquet", skills)
+    tokenizer = planted_tokenizer(source.config.world, law_seed=source.config.law_seed)
+    tokenizer.save(str(out / "tokenizer.json"))
+    rarest = skills.to_pylist()[-1]
+    print(f"{n_documents:,} documents, {sum(len(text.split(' ')) - 1 for text in texts):,} words")
+    print(
+        f"{skills.num_rows} skills, zipf exponent {source.config.zipf_exponent:g}; the rarest is "
+        f"{rarest['skill']}, frequency {rarest['frequency']:.2g}"
+    )
+    print(out)
+
+
+def train(
+    out: Annotated[
+        Path, typer.Argument(help="Folder; each seed gets OUT/seedN.", show_default=False)
+    ],
+    config: Config = "silent",
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Seed of weights and text; repeatable. Default 0.")
+    ] = None,
+    n_tokens: Annotated[
+        int | None, typer.Option(min=2048, help="Tokens of training; default as tuned.")
+    ] = None,
+    n_documents: Annotated[
+        int, typer.Option(min=1, help="Test documents on which the skills are measured.")
+    ] = 1000,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Models trained side by side; 0 takes one a core.")
+    ] = 0,
+) -> None:
+    """Train one small model a seed, and say which skills it learned when; resumes."""
+    source = _source(config)
+    folders = []
+    for one in dict.fromkeys(seed or [0]):
+        folder = out / f"seed{one}"
+        _train_one(source, folder, seed=one, n_tokens=n_tokens, workers=workers)
+        _report(folder, n_documents=n_documents)
+        folders.append(folder)
+    print(*folders, sep="\n")
+
+
+def grade(
+    folder: Annotated[Path, typer.Argument(help="Run whose truth is known.", show_default=False)],
+) -> None:
+    """Compare the clusters of a run on planted text with the skills that were planted."""
+    raise ValueError(f"{folder}: grading is not there yet")
+
+
+def _source(text: str, *, split: str = "test") -> "PlantedSource":
+    from quantascope.lm.planted.config import PREFIX, parse_source
+
+    return parse_source(f"{PREFIX}{text.removeprefix(PREFIX)},split={split}")
+
+
+def _train_one(
+    source: "PlantedSource", folder: Path, *, seed: int, n_tokens: int | None, workers: int
+) -> None:
+    from quantascope.core.progress import track
+    from quantascope.lm.planted.suites import planted_suite, planted_suite_text
+    from quantascope.lm.suite_training import train_suite
+
+    suite = planted_suite(source, seed=seed, n_tokens=n_tokens)
+    with track(f"training {suite.name}, seed {seed}", suite.work, unit="work") as advance:
+        train_suite(
+            suite,
+            planted_suite_text,
+            out=folder,
+            workers=workers or os.cpu_count() or 1,
+            advance=advance,
+        )
+
+
+def _report(folder: Path, *, n_documents: int) -> None:
+    """Measure the skills at every checkpoint, write the table, print it."""
+    from quantascope.core.progress import track
+    from quantascope.lm.planted.emergence import emergence_table, measure_emergence
+    from quantascope.lm.suite_folder import read_suite
+
+    n_checkpoints = len(read_suite(folder).cards)
+    with track("measuring skills", n_checkpoints, unit="checkpoints") as advance:
+        found = measure_emergence(folder, n_documents=n_documents, advance=advance)
+    _write_parquet(folder / "emergence.parquet", emergence_table(found))
+    _print_emergence(found)
+
+
+def _print_emergence(found: "Emergence") -> None:
+    from quantascope.lm.planted.emergence import LEARNED_NATS, order_agreement
+
+    steps = found.step_learned()
+    print(
+        f"{'skill':<16}{'kind':<12}{'frequency':>10}{'loss':>8}{'+-':>7}{'held out':>10}  learned"
+    )
+    for rank, name in enumerate(found.skills):
+        loss, error = found.loss_nats[rank, -1], found.error_nats[rank, -1]
+        learned = "no" if steps[rank] == float("inf") else f"by step {steps[rank]:.0f}"
+        print(
+            f"{name:<16}{found.kinds[rank]:<12}{found.frequencies[rank]:>10.4f}{loss:>8.3f}"
+            f"{error:>7.3f}{found.held_out_nats[rank]:>10.3f}  {learned}"
+        )
+    value, lo, hi = order_agreement(found.frequencies, steps)
+    print(
+        f"learned (answers below {LEARNED_NATS} nat): {found.share_learned():.0%}; "
+        f"frequency against order, rank correlation {value:.2f} [{lo:.2f}, {hi:.2f}]"
+    )
+    print(
+        f"answers ruled by two skills: {found.polygenic_nats:.3f} nat, "
+        f"{found.polygenic_floor_nats:.3f} with both known"
+    )
+
+
+def _write_jsonl(path: Path, texts: list[str]) -> None:
+    import json
+
+    lines = (json.dumps({"text": text}, ensure_ascii=False) for text in texts)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_parquet(path: Path, table: Any) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(table, path, compression="zstd")
