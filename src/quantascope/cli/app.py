@@ -18,7 +18,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")  # a run shows its own progress, not 
 
 import typer  # noqa: E402  (after the thread settings)
 
-from quantascope.cli import (
+from quantascope.cli import (  # noqa: E402
     allocate,
     fit,
     inspect,
@@ -29,7 +29,7 @@ from quantascope.cli import (
     suite,
     tails,
     theory,
-)  # noqa: E402
+)
 from quantascope.core.errors import QuantascopeError  # noqa: E402
 
 __all__ = ["app", "main"]
