@@ -162,7 +162,9 @@ def planted_world(
     if dim < 2:
         raise ValueError(f"dim: {dim}; at least 2 is needed")
     if not 0 <= between <= within <= 1:
-        raise ValueError(f"between, within: {between}, {within}; allowed: 0 <= between <= within <= 1")
+        raise ValueError(
+            f"between, within: {between}, {within}; allowed are 0 <= between <= within <= 1"
+        )
     labels = np.repeat(np.arange(len(sizes)), sizes)
     shared, mean, own = (stream(seed, "world", part) for part in ("shared", "mean", "own"))
     points = np.sqrt(1 - within) * own.standard_normal((len(labels), dim), dtype=np.float32)

@@ -4,7 +4,7 @@ A range enters, a table leaves: one row a world, with what was planted and what 
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,16 @@ from quantascope.core.rng import derive_seed, stream
 from quantascope.qdg.calibrate.readings import Reading, read_vectors
 from quantascope.qdg.worlds import World, draw_sizes, planted_world, sizes_of
 
-__all__ = ["SIZES", "Planted", "Range", "planted_conditions", "read_world", "thinned_size", "world_of"]
+__all__ = [
+    "SIZES",
+    "Planted",
+    "Range",
+    "planted_conditions",
+    "read_world",
+    "read_worlds",
+    "thinned_size",
+    "world_of",
+]
 
 SIZES: Final = {1000: 2.0, 2000: 8.0}
 """Points that are clustered, and the largest population that is thinned to them, as a multiple."""
@@ -51,7 +60,12 @@ class Planted:
 
 
 def planted_conditions(
-    n_worlds: int, *, points: int, within: Range | None = None, seed: int = 0
+    n_worlds: int,
+    *,
+    points: int,
+    population: int = 0,
+    within: Range | None = None,
+    seed: int = 0,
 ) -> list[Planted]:
     """Spread conditions evenly over a range (a scrambled Halton sequence).
 
@@ -60,7 +74,9 @@ def planted_conditions(
     n_worlds
         Number of worlds; a longer list begins with the shorter one.
     points
-        Points of each, a key of `SIZES`.
+        Points of each, a key of `SIZES` unless the population is given.
+    population
+        Points of which they are a sample; 0 for whole worlds and samples mixed, as in the table.
     within
         Range of conditions; None for the table's.
     seed
@@ -73,7 +89,8 @@ def planted_conditions(
     """
     within = within or Range()
     engine = qmc.Halton(5, scramble=True, rng=stream(seed, "conditions", points))
-    return [_planted(row, points, within) for row in engine.random(n_worlds)]
+    planted = [_planted(row, points, within) for row in engine.random(n_worlds)]
+    return [replace(one, population=population) for one in planted] if population else planted
 
 
 def world_of(planted: Planted, *, seed: int) -> World:
@@ -109,7 +126,7 @@ def _planted(unit: NDArray[np.float64], points: int, within: Range) -> Planted:
     w = np.interp(cosine, (0, 1), within.within)
     return Planted(
         points=points,
-        population=round(points * SIZES[points] ** thinning),
+        population=round(points * SIZES.get(points, 1.0) ** thinning),
         slope=round(float(np.interp(slope, (0, 1), within.slope)), 4),
         within=round(float(w), 4),
         between=round(float(w * np.interp(between, (0, 1), within.between)), 4),

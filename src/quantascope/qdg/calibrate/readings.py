@@ -25,13 +25,12 @@ from quantascope.qdg.leiden import leiden_groupings
 from quantascope.qdg.ranks import envelope, rank_sizes
 from quantascope.qdg.spectral import spectral_embedding
 
-__all__ = ["CONDITIONS", "METHODS", "Reading", "read_vectors", "zipf_slope"]
+__all__ = ["METHODS", "Reading", "read_vectors", "zipf_slope"]
 
 Labels = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
 METHODS: Final = ("envelope", "leiden", "spectrum")
-CONDITIONS: Final = ("mean", "coarse", "fine", "concentration", "dimension")
 _COUNTS: Final = np.geomspace(0.005, 0.15, 9)
 """Numbers of clusters of the envelope, as shares of the points; the paper's end at .15."""
 _RANKS: Final = (0.01, 0.1)
@@ -59,8 +58,6 @@ class Reading:
     """Mean cosine of pairs in one Leiden group, resolution 1."""
     fine: float
     """Mean cosine with fellow members at resolution 8, averaged over members."""
-    concentration: float
-    """log sum of squared shares of Leiden's groups at resolution 1."""
     dimension: float
     """log participation ratio ``(tr C)^2 / tr C^2`` of the covariance C."""
 
@@ -105,7 +102,6 @@ def read_vectors(vectors: NDArray[np.floating], *, seed: int = 0) -> Reading:
         mean=float((total @ total - lengths.sum()) / (len(points) * (len(points) - 1))),
         coarse=float(pairs.sum() / max(n_pairs.sum(), 1)),
         fine=_member_mean(points, fine, lengths),
-        concentration=float(np.log(((sizes / len(points)) ** 2).sum())),
         dimension=float(np.log(dimension)),
     )
 
@@ -119,7 +115,7 @@ def zipf_slope(weights: NDArray[np.generic]) -> float:
     Parameters
     ----------
     weights
-        Weights by rank, falling, above 0.
+        Weights by rank, falling; those below 0 count as 0.
 
     Returns
     -------
@@ -131,9 +127,9 @@ def zipf_slope(weights: NDArray[np.generic]) -> float:
     >>> round(zipf_slope(1 / np.arange(1, 50) ** 1.3), 6)
     1.3
     """
-    if len(weights) < 3:
+    w = np.maximum(np.asarray(weights, dtype=np.float64), 0.0)
+    if len(w) < 3 or w.sum() <= 0:
         return float("nan")
-    w = np.asarray(weights, dtype=np.float64)
     log_k = np.log(np.arange(1, len(w) + 1))
     target = (w @ log_k) / w.sum()
 
@@ -174,10 +170,12 @@ def _spectrum(points: Vectors) -> tuple[NDArray[np.float64], float]:
     gram = centred @ centred.T if len(points) < points.shape[1] else centred.T @ centred
     trace = float(np.trace(gram, dtype=np.float64))
     squares = float(np.square(gram, dtype=np.float64).sum())
-    n_values = min(_EIGENVALUES, len(gram) - 1)
+    dimension = trace**2 / squares if squares > 0 else float("nan")
+    if len(gram) <= 2 * _EIGENVALUES:
+        return np.linalg.eigvalsh(gram.astype(np.float64))[::-1][:_EIGENVALUES], dimension
     start = np.arange(1, len(gram) + 1, dtype=np.float32)  # ones would be in the kernel
-    values = eigsh(gram, k=n_values, v0=start, return_eigenvectors=False, tol=1e-4)
-    return np.sort(values.astype(np.float64))[::-1], trace**2 / squares
+    values = eigsh(gram, k=_EIGENVALUES, v0=start, return_eigenvectors=False, tol=1e-4)
+    return np.sort(values.astype(np.float64))[::-1], dimension
 
 
 def _pair_sums(
