@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy import sparse
 from quantascope.core.errors import ArtefactError
 from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
 from quantascope.pipeline.context import CorpusArrays, StageContext
+from quantascope.qdg.calibrate import CalibratedSlope, calibrate_slopes
 from quantascope.qdg.clusters import PreviousMembers, assemble_clusters
 from quantascope.qdg.config import ClustersConfig
 from quantascope.qdg.graph import knn_graph
@@ -27,6 +28,7 @@ from quantascope.store.tables import read_table, write_table
 __all__ = ["make_clusters", "make_fits", "make_graph", "make_labels", "make_ranks"]
 
 _SPECTRAL: Final = "spectral"
+_MATCHED_WORLDS: Final = 150
 _MAX_SPECTRAL: Final = 20_000  # 5 GB of float32 matrices
 
 
@@ -102,7 +104,21 @@ def make_ranks(context: StageContext) -> dict[str, Any]:
     folder = context.workspace.path
     write_table(folder, "ranks", name="ranks.parquet", table=pa.concat_tables(rows))
     write_table(folder, "ranks", name="envelope.parquet", table=table)
-    return {"n_clusterings": len(labels), "n_ranks": len(size)}
+    slopes = _calibrated(context)
+    calibration = pa.Table.from_pylist([asdict(slope) for slope in slopes])
+    write_table(folder, "ranks", name="calibration.parquet", table=calibration)
+    return {
+        "n_clusterings": len(labels),
+        "n_ranks": len(size),
+        "calibrated": any(slope.calibrated for slope in slopes),
+    }
+
+
+def _calibrated(context: StageContext) -> list[CalibratedSlope]:
+    """Read the run's slope without its bias, where the table serves or worlds are planted."""
+    config = context.config.ranks
+    sketch = np.asarray(open_array(context.run.stage("sketch"), "sketch", name="sketch.zarr")[:])
+    return calibrate_slopes(sketch, simulate=_MATCHED_WORLDS * config.calibrate, seed=config.seed)
 
 
 def make_fits(context: StageContext) -> dict[str, Any]:
@@ -117,6 +133,8 @@ def make_fits(context: StageContext) -> dict[str, Any]:
         seed=config.seed,
     )
     rows = [_fit_row("envelope_slope", slope, sign=1.0, calibrated=False)]
+    calibration = read_table(context.run.stage("ranks"), "calibration.parquet").to_pylist()
+    rows += [_calibrated_row(slope) for slope in calibration]
     models = read_table(context.run.stage("losses"), "models.parquet").to_pandas()
     models = models[models["step"].isna() | (models["step"] == models["step"].max())]
     sizes = models.groupby("n_params")["mean_loss_nats"].mean()  # seeds of a size are one point
@@ -317,6 +335,30 @@ def _grew_from(run: RunFolder, before: dict[str, Any]) -> bool:
 
 def _hash_tokens(tokens: NDArray[np.int32], n: int) -> str:
     return hashlib.sha256(np.ascontiguousarray(tokens[:n]).data).hexdigest()
+
+
+def _calibrated_row(slope: dict[str, Any]) -> dict[str, Any]:
+    """Lay a calibrated slope into a row of fits, signed like the envelope's."""
+    nan = float("nan")
+    return {
+        "name": f"calibrated_{slope['method']}",
+        "estimate": -slope["estimate"],
+        "lo": -slope["hi"],
+        "hi": -slope["lo"],
+        "prefactor": nan,
+        "range_lo": nan,
+        "range_hi": nan,
+        "n_points": slope["points"],
+        "method": (
+            f"{slope['level']:.0%} belt of {slope['n_rows']} planted worlds, table "
+            f"{slope['table'][:8]}, nearest row {slope['row']}"
+            if slope["calibrated"]
+            else "not calibrated"
+        ),
+        "identified": slope["calibrated"],
+        "calibrated": slope["calibrated"],
+        "reason": slope["reason"],
+    }
 
 
 def _fit_row(name: str, fit: PowerLawFit, *, sign: float, calibrated: bool) -> dict[str, Any]:

@@ -77,6 +77,8 @@ class RanksConfig:
     rank_hi: int = 0
     """Last rank of the fit; 0 scales the paper's 1,000 of 10,000 predictions."""
     n_boot: int = 400
+    calibrate: bool = False
+    """Plant worlds for this run where the table of calibrated slopes does not serve: minutes."""
     seed: int = 0
 
 

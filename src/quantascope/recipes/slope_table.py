@@ -1,6 +1,6 @@
 """The calibration table: planted worlds in which slopes are read, and new worlds that test it.
 
-Source: arXiv:2303.13506, figures A9 to A11: on known worlds the envelope's slope is off by .2 to .3.
+Source: arXiv:2303.13506, figures A9 to A11: where it is known, the envelope is off by .2 to .3.
 Command: ``quantascope reproduce slope-table`` fills the table and tests it on 300 new worlds,
 COST_FULL; ``--quick`` tests the shipped table on 40 worlds of 1,000 points, COST_QUICK.
 Expected: on worlds of 2,000 points with slopes from .8 to 1.5, drawn with other seeds at other
@@ -10,7 +10,7 @@ error is below .05, where the envelope as it stands errs by .1 to .3. The filled
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 

@@ -139,8 +139,8 @@ KINDS: Final[dict[str, Kind]] = {
         },
     ),
     "ranks": Kind(
-        version="1.0",
-        parents=("clusters",),
+        version="1.1",
+        parents=("sketch", "clusters"),
         arrays={},
         tables={
             "ranks.parquet": TableSpec(
@@ -154,6 +154,23 @@ KINDS: Final[dict[str, Kind]] = {
             ),
             "envelope.parquet": TableSpec(
                 {"rank": "rank", "size": "pred", "n_clusters": "cluster"}
+            ),
+            "calibration.parquet": TableSpec(
+                {
+                    "method": "",
+                    "read": "1",
+                    "estimate": "1",
+                    "lo": "1",
+                    "hi": "1",
+                    "level": "1",
+                    "calibrated": "",
+                    "reason": "",
+                    "points": "pred",
+                    "population": "pred",
+                    "table": "sha256",
+                    "n_rows": "",
+                    "row": "index",
+                }
             ),
         },
     ),

@@ -21,7 +21,6 @@ from quantascope.qdg.calibrate.readings import METHODS, Reading, read_vectors
 from quantascope.qdg.calibrate.table import Table, format_table, shipped_table, table_hash
 
 __all__ = [
-    "CONDITIONS",
     "DEFAULT_METHOD",
     "CalibratedSlope",
     "calibrate_reading",
