@@ -18,7 +18,7 @@ PREFIX: Final = "planted:"
 SPLITS: Final = ("test", "train", "pairs")
 """Documents to measure on; to train on, without the held-out entries; counterfactual pairs."""
 
-_WORLDS: Final = ("planted", "silent")
+_WORLDS: Final = ("planted", "silent", "picks")
 _FEWEST_SKILLS: Final = 2
 
 
@@ -71,6 +71,7 @@ class PlantedConfig:
 CONFIGS: Final[dict[str, PlantedConfig]] = {
     "planted": PlantedConfig(world="planted", blocks_per_document=10, max_fillers=1),
     "silent": PlantedConfig(world="silent", n_skills=24, blocks_per_document=7, law_seed=5),
+    "picks": PlantedConfig(world="picks", n_skills=24, blocks_per_document=6, law_seed=4),
 }
 """Planted languages by name."""
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from quantascope.core.rng import derive_seed, stream
 from quantascope.lm.planted.config import PlantedConfig
 from quantascope.lm.planted.natural import natural_skills
+from quantascope.lm.planted.picks import picks_skills
 from quantascope.lm.planted.silent import silent_skills
 from quantascope.lm.planted.skill import Draws, Operands, Skill, Slot
 
@@ -43,7 +44,9 @@ _MOST_REDRAWS: Final = 1000
 
 def world_skills(world: str, law_seed: int) -> tuple[Skill, ...]:
     """List all skills of a world, in no order of frequency."""
-    return silent_skills(law_seed) if world == "silent" else natural_skills()
+    if world == "planted":
+        return natural_skills()
+    return silent_skills(law_seed) if world == "silent" else picks_skills(law_seed)
 
 
 class Label(NamedTuple):

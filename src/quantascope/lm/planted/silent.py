@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 from quantascope.core.rng import stream
 from quantascope.lm.planted.skill import Draws, Operands, Skill, Slot, answer, asked
 
-__all__ = ["MODULUS", "silent_skills"]
+__all__ = ["CUES", "MODULUS", "silent_skills"]
 
 MODULUS: Final = 7
 _DIGITS: Final = tuple(map(str, range(MODULUS)))
-_CUES: Final = tuple(consonant + vowel for vowel in "aeiou" for consonant in "bdfgklmnprstvz")
+CUES: Final = tuple(consonant + vowel for vowel in "aeiou" for consonant in "bdfgklmnprstvz")
 
 Rule = Callable[[int, int], int]
 Case = Callable[[int, int], object]
@@ -71,12 +71,12 @@ _TABLES: Final = (("table-first", "a"), ("code-first", "a"), ("table-second", "b
 def silent_skills(law_seed: int) -> tuple[Skill, ...]:
     """List the skills of the silent world; random tables come from `law_seed`."""
     rows = (*_ROWS, *(_table(name, used, law_seed) for name, used in _TABLES))
-    cues = stream(law_seed, "planted", "cues").permutation(len(_CUES))
+    cues = stream(law_seed, "planted", "cues").permutation(len(CUES))
     return tuple(
         Skill(
             name=row.name,
             kind=row.kind,
-            cue=_CUES[at],
+            cue=CUES[at],
             shape="digits",
             n_answers=1,
             draw=_draw,

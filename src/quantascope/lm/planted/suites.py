@@ -18,14 +18,20 @@ _N_SPECIAL: Final = 2
 _CHARS_PER_TOKEN: Final = 8  # more than planted words have, so that validation suffices
 _SIZES: Final = {
     "silent": Size(name="0.086M", n_layers=2, width=60, n_heads=3, learning_rate=4e-3),
+    "picks": Size(name="0.086M", n_layers=2, width=60, n_heads=3, learning_rate=4e-3),
     "planted": Size(name="0.22M", n_layers=2, width=96, n_heads=4, learning_rate=4e-3),
 }
-_N_TOKENS: Final = {"silent": 6_000_000, "planted": 8_000_000}
-_CONTEXTS: Final = {"silent": 64, "planted": 128}
+_N_TOKENS: Final = {"silent": 6_000_000, "picks": 6_000_000, "planted": 8_000_000}
+_CONTEXTS: Final = {"silent": 64, "picks": 64, "planted": 128}
 
 
 def planted_suite(
-    source: PlantedSource, *, seed: int = 0, n_tokens: int | None = None, size: Size | None = None
+    source: PlantedSource,
+    *,
+    seed: int = 0,
+    n_tokens: int | None = None,
+    n_chars: int = 6_000_000,
+    size: Size | None = None,
 ) -> Suite:
     """Give the recipe of one model trained on a planted language.
 
@@ -38,6 +44,8 @@ def planted_suite(
         under the same law.
     n_tokens
         Tokens of training; none takes the setting found for the world (docs/planted.md).
+    n_chars
+        Text to train on [character]; training repeats it as often as it must.
     size
         The model; none takes that of the world.
     """
@@ -49,7 +57,7 @@ def planted_suite(
         n_tokens=n_tokens or _N_TOKENS[world],
         seeds=(seed,),
         corpus=format_source(replace(source, split="test")),
-        n_chars=6_000_000,
+        n_chars=n_chars,
         vocab_size=len(words) + _N_SPECIAL,
         context_length=_CONTEXTS[world],
         batch_tokens=1024,
