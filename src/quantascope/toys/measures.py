@@ -33,7 +33,7 @@ def _correct(margin: torch.Tensor) -> torch.Tensor:
 
 
 def _strength(margin: torch.Tensor) -> torch.Tensor:
-    """Expected answer (+1 or -1) times the label's sign: 0 for guessing, 1 for a learned skill."""
+    """Multiply expected answer and label's sign: 0 for guessing, 1 for a learned skill."""
     return torch.tanh(margin / 2)
 
 

@@ -26,9 +26,9 @@ from torch.nn import functional
 from quantascope.core.rng import stream
 from quantascope.toys.bits import n_bytes, spread
 from quantascope.toys.parity import ParityTask
-from quantascope.toys.test_set import ParityTest
 from quantascope.toys.problem import Measured, Params
 from quantascope.toys.streams import Batch, Stream
+from quantascope.toys.test_set import ParityTest
 
 __all__ = ["ParityMember", "ParityStack", "ParityStream", "n_params"]
 

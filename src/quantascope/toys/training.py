@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from quantascope.core.progress import Advance, ignore_progress
@@ -91,11 +90,11 @@ def eval_steps(schedule: Schedule) -> NDArray[np.int64]:
             f"{schedule.first_eval} found; each at least 1"
         )
     if schedule.every:
-        grid = np.arange(schedule.every, schedule.n_steps + 1, schedule.every)
+        grid = list(range(schedule.every, schedule.n_steps + 1, schedule.every))
     else:
         first = min(schedule.first_eval, schedule.n_steps)
-        grid = np.geomspace(first, schedule.n_steps, schedule.n_evals).round()
-    return np.unique(np.r_[grid, schedule.n_steps].astype(np.int64))
+        grid = np.geomspace(first, schedule.n_steps, schedule.n_evals).round().tolist()
+    return np.unique(np.array([*grid, schedule.n_steps], dtype=np.int64))
 
 
 def start(problem: Problem) -> TrainingState:
