@@ -11,6 +11,7 @@ Michaud et al. 2023, arXiv 2303.13506, figures A10 and A11: ``n_i = floor(A / i^
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from quantascope.core.rng import stream
 __all__ = ["World", "draw_sizes", "floor_sizes", "planted_world", "sizes_of", "within_of_noise"]
 
 Sizes = NDArray[np.int64]
+
+_MOST_GROUPS: Final = 1e8
+"""More do not fit into memory."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,8 +72,12 @@ def floor_sizes(slope: float, *, scale: float, n_groups: int = 0) -> Sizes:
         raise ValueError(f"slope: {slope}; allowed are finite numbers above 0")
     if not 1 <= scale < np.inf or n_groups < 0:
         raise ValueError(f"scale, n_groups: {scale}, {n_groups}; allowed: from 1, and from 0")
-    last = n_groups or int(scale ** (1 / slope)) + 1
-    sizes: Sizes = np.floor(scale / np.arange(1.0, last + 1) ** slope).astype(np.int64)
+    last = n_groups or scale ** (1 / slope) + 1
+    if last > _MOST_GROUPS:
+        raise ValueError(
+            f"n_groups: {last:.3g} groups have a point; give fewer, or a smaller scale"
+        )
+    sizes: Sizes = np.floor(scale / np.arange(1, int(last) + 1) ** slope).astype(np.int64)
     return sizes[sizes > 0]
 
 
@@ -99,8 +107,9 @@ def sizes_of(n_points: int, *, slope: float) -> Sizes:
     def excess(scale: float) -> float:
         return floor_sizes(slope, scale=scale).sum() - n_points - 0.5
 
-    low = bisect(excess, 1.0, n_points + 1.0, xtol=1e-9, rtol=1e-12)
-    return floor_sizes(slope, scale=low * (1 - 1e-11) if excess(low) > 0 else low)
+    above = min(n_points + 1.0, (n_points + 2.0) ** slope)  # one group, or as many as points
+    low = bisect(excess, 1.0, above, xtol=1e-9, rtol=1e-12)
+    return floor_sizes(slope, scale=low * (1 - 1e-8))  # below the step, of either side of it
 
 
 def draw_sizes(expected: Sizes, *, n_points: int, rng: np.random.Generator) -> Sizes:

@@ -180,7 +180,11 @@ def calibrate_reading(
     found = []
     for method in methods:
         read, known = getattr(reading, method), _KNOWN[method]
-        belt = fit_belt(rows["slope"], rows[method], worlds[:, known])
+        try:
+            belt = fit_belt(rows["slope"], rows[method], worlds[:, known])
+        except ValueError as error:  # too few worlds in which the method read a slope
+            found.append(_not_calibrated(method, str(error), level, population))
+            continue
         inverted = belt.invert(read, here[0, known], level=level)
         found.append(_slope(method, read, inverted, record))
     return found
