@@ -23,7 +23,7 @@ from tests.test_cli import assert_one_line_error, call
 SEED = 4
 
 
-def corpus_of(source, tokenizer, *, n_tokens=3000, max_length=128):
+def corpus_of(source, tokenizer, *, n_tokens=2000, max_length=128):
     config = CorpusConfig(source=source, n_tokens=n_tokens, seed=SEED)
     return build_corpus(open_sources(config), tokenizer, config=config, max_length=max_length)
 
@@ -79,7 +79,7 @@ def test_a_tokenizer_of_other_pieces_gets_the_labels_of_its_words():
     truth = truth_of(corpus)
     spelled = {at: value for at, value, _ in vocabulary(tokenizer)}
     rows = truth.filter(pc.equal(truth["sub_skill"], "cue")).to_pylist()
-    assert len(rows) > 300
+    assert len(rows) > 200
     for row in rows:
         assert spelled[corpus.tokens[row["pred"]]].decode().strip() in row["entry"]
 
@@ -138,56 +138,6 @@ def test_a_missing_or_damaged_truth_is_one_clear_error(tmp_path):
         read_truth(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    """Make a run on planted text with a model that was barely trained."""
-    from quantascope.lm.planted.config import parse_source
-    from quantascope.lm.planted.suites import planted_suite, planted_suite_text
-    from quantascope.lm.suite_training import train_suite
-    from quantascope.pipeline.config import RunConfig, replace_values
-    from quantascope.pipeline.runner import run_stages
-    from quantascope.store.folder import RunFolder
-
-    folder = tmp_path_factory.mktemp("planted")
-    suite = planted_suite(parse_source("planted:silent"), n_tokens=2048, n_chars=40_000)
-    train_suite(suite, planted_suite_text, out=folder / "suite", workers=1)
-    values = {
-        "models.suite": str(folder / "suite"),
-        "corpus.source": ["planted:silent"],
-        "corpus.n_tokens": 1500,
-    }
-    run = RunFolder(folder / "run")
-    run_stages(run, replace_values(RunConfig(), values), kinds=["corpus"])
-    return run
-
-
-def test_a_run_on_planted_text_has_its_truth_beside_the_corpus(run_folder):
-    from quantascope.store.check import validate_run
-
-    truth = read_truth(run_folder.root)
-    assert truth["pred"].to_numpy().max() < 1500
-    assert validate_run(run_folder) == []
-
-
-def test_validation_sees_a_truth_that_was_changed_or_lost(run_folder):
-    from quantascope.store.check import validate_run
-
-    path = run_folder.root / TRUTH_FILE
-    kept = path.read_bytes()
-    table = read_truth(run_folder.root)
-    moved = table.set_column(0, "pred", pc.add(table["pred"], 1_000_000))
-    try:
-        path.write_bytes(kept[:-1] + b"x")
-        assert "wrong hash" in validate_run(run_folder)[0]
-        write_truth(run_folder.root, moved)
-        assert "wrong hash" in validate_run(run_folder)[0]
-        path.unlink()
-        assert "missing" in validate_run(run_folder)[0]
-    finally:
-        path.write_bytes(kept)
-    assert validate_run(run_folder) == []
-
-
 def test_make_writes_documents_with_labels_that_fit(tmp_path):
     folder = str(tmp_path / "text")
     result = call("planted", "make", folder, "--config", "silent", "--n-documents", "12")
@@ -202,14 +152,7 @@ def test_make_writes_documents_with_labels_that_fit(tmp_path):
     assert sum(skills["frequency"].to_pylist()) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--config", "silent,n_skills=1"],
-        ["--n-documents", "0"],
-        ["--split", "dev"],
-    ],
-)
+@pytest.mark.parametrize("arguments", [["--config", "silent,n_skills=1"], ["--n-documents", "0"]])
 def test_bad_input_to_make_is_one_line(tmp_path, arguments):
     result = call("planted", "make", str(tmp_path / "text"), *arguments)
     assert_one_line_error(result, 2)

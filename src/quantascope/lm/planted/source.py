@@ -65,7 +65,8 @@ def planted_documents(
     )
 
 
-def planted_words(world: str, *, law_seed: int = 0) -> list[str]:
+@lru_cache(maxsize=4)
+def planted_words(world: str, *, law_seed: int = 0) -> tuple[str, ...]:
     """List every word that documents of a world can hold, sorted."""
     draws = Draws(stream(law_seed, "planted", "words"))
     words = {OR, *NOISE_WORDS}
@@ -73,7 +74,7 @@ def planted_words(world: str, *, law_seed: int = 0) -> list[str]:
         words.add(skill.cue)
         for _ in range(_BLOCKS_READ):
             words |= {slot.text for slot in skill.write(skill.draw(draws))}
-    return sorted(words)
+    return tuple(sorted(words))
 
 
 def planted_tokenizer(world: str, *, law_seed: int = 0) -> Tokenizer:
