@@ -36,6 +36,13 @@ def test_the_small_run_shows_sizes_an_exponent_and_clusters(tmp_path):
     assert "rank 2, " in output
 
 
+def test_the_planted_example_shows_answers_and_losses_of_four_skills(tmp_path):
+    output = run_example("planted_text.py", str(tmp_path))
+    assert ": code-first, entry " in output
+    losses = [line.split() for line in output.splitlines()[-4:]]
+    assert float(losses[0][-1]) < 1.2 < float(losses[0][2])  # commonest skill; unknown: ln 7 = 1.95
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_every_example_has_a_test_here(path):
     assert path.name in Path(__file__).read_text(encoding="utf-8")

@@ -1,6 +1,5 @@
 """Commands for planted text: write it, train small models on it, grade what discovery finds."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,16 +78,13 @@ def train(
     n_documents: Annotated[
         int, typer.Option(min=1, help="Test documents on which the skills are measured.")
     ] = 1000,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Models trained side by side; 0 takes one a core.")
-    ] = 0,
 ) -> None:
     """Train one small model a seed, and say which skills it learned when; resumes."""
     source = _source(config)
     folders = []
     for one in dict.fromkeys(seed or [0]):
         folder = out / f"seed{one}"
-        _train_one(source, folder, seed=one, n_tokens=n_tokens, workers=workers)
+        _train_one(source, folder, seed=one, n_tokens=n_tokens)
         _report(folder, n_documents=n_documents)
         folders.append(folder)
     print(*folders, sep="\n")
@@ -107,9 +103,7 @@ def _source(text: str, *, split: str = "test") -> "PlantedSource":
     return parse_source(f"{PREFIX}{text.removeprefix(PREFIX)},split={split}")
 
 
-def _train_one(
-    source: "PlantedSource", folder: Path, *, seed: int, n_tokens: int | None, workers: int
-) -> None:
+def _train_one(source: "PlantedSource", folder: Path, *, seed: int, n_tokens: int | None) -> None:
     from quantascope.core.progress import track
     from quantascope.lm.planted.suites import planted_suite, planted_suite_text
     from quantascope.lm.suite_training import train_suite
@@ -120,7 +114,7 @@ def _train_one(
             suite,
             planted_suite_text,
             out=folder,
-            workers=workers or os.cpu_count() or 1,
+            workers=1,
             advance=advance,
         )
 

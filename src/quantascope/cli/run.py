@@ -79,7 +79,7 @@ def run(
     ] = None,
     corpus: Annotated[
         list[str] | None,
-        typer.Option(help="File, folder, hf:ID, or sampler, local, debian; repeatable."),
+        typer.Option(help="File, folder, hf:ID, planted:NAME, sampler, local, debian; repeatable."),
     ] = None,
     text_column: Annotated[
         str | None, typer.Option(help="Column of the text in .parquet and .jsonl.")
@@ -101,6 +101,9 @@ def run(
     ] = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="The paper's 30 restarts of k-means, not 1.")
+    ] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Plant worlds for this run's slope if need be.")
     ] = False,
     config: Annotated[Path | None, typer.Option(help="A run.toml to start from.")] = None,
     set_: Set = None,
@@ -131,6 +134,7 @@ def run(
         "losses.dtype": dtype,
         "losses.batch_tokens": batch_size,
         "clusters.n_init": _PAPER_RESTARTS if paper else None,
+        "ranks.calibrate": calibrate or None,
     }
     resolved = replace_values(_start_config(folder, config), flags)
     resolved = set_values(resolved, set_ or [])

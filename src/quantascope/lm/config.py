@@ -22,7 +22,7 @@ class CorpusConfig:
     """Which text, and how it is cut into documents of tokens."""
 
     source: tuple[str, ...] = ("sampler",)
-    """Files, folders, ``hf:ID`` hub data sets, or named sources: sampler, local, debian."""
+    """Files, folders, ``hf:ID``, ``planted:NAME``, or named sources: sampler, local, debian."""
     text_column: str = "text"
     """Column or key that holds the text in .parquet and .jsonl."""
     n_tokens: int | None = None

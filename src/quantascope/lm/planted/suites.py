@@ -16,11 +16,7 @@ __all__ = ["planted_suite", "planted_suite_text"]
 
 _N_SPECIAL: Final = 2
 _CHARS_PER_TOKEN: Final = 8  # more than planted words have, so that validation suffices
-_SIZES: Final = {
-    "silent": Size(name="0.086M", n_layers=2, width=60, n_heads=3, learning_rate=4e-3),
-    "picks": Size(name="0.086M", n_layers=2, width=60, n_heads=3, learning_rate=4e-3),
-    "planted": Size(name="0.22M", n_layers=2, width=96, n_heads=4, learning_rate=4e-3),
-}
+_SIZE: Final = Size(name="0.086M", n_layers=2, width=60, n_heads=3, learning_rate=4e-3)
 _N_TOKENS: Final = {"silent": 6_000_000, "picks": 6_000_000, "planted": 8_000_000}
 _CONTEXTS: Final = {"silent": 64, "picks": 64, "planted": 128}
 
@@ -31,7 +27,7 @@ def planted_suite(
     seed: int = 0,
     n_tokens: int | None = None,
     n_chars: int = 6_000_000,
-    size: Size | None = None,
+    size: Size = _SIZE,
 ) -> Suite:
     """Give the recipe of one model trained on a planted language.
 
@@ -47,13 +43,13 @@ def planted_suite(
     n_chars
         Text to train on [character]; training repeats it as often as it must.
     size
-        The model; none takes that of the world.
+        The model.
     """
     world = source.config.world
     words = planted_words(world, law_seed=source.config.law_seed)
     return Suite(
         name=f"planted-{source.name}",
-        sizes=(size or _SIZES[world],),
+        sizes=(size,),
         n_tokens=n_tokens or _N_TOKENS[world],
         seeds=(seed,),
         corpus=format_source(replace(source, split="test")),
