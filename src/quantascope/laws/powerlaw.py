@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-__all__ = ["PowerLawFit", "fit_power_law", "fit_replicates"]
+__all__ = ["PowerLawFit", "fit_power_law", "fit_replicates", "nothing_fitted"]
 
 _CONFIDENCE: Final = 0.95
 
@@ -75,9 +75,9 @@ def fit_power_law(x: ArrayLike, y: ArrayLike, *, min_points: int = 2) -> PowerLa
     good = np.isfinite(xs) & np.isfinite(ys) & (xs > 0) & (ys > 0)
     xs, ys = xs[good], ys[good]
     if len(xs) < max(min_points, 2):
-        return _nothing(xs, f"{len(xs)} points, at least {max(min_points, 2)} are needed")
+        return nothing_fitted(xs, f"{len(xs)} points, at least {max(min_points, 2)} are needed")
     if xs.min() == xs.max():
-        return _nothing(xs, "all points share one x")
+        return nothing_fitted(xs, "all points share one x")
     line = stats.linregress(np.log(xs), np.log(ys))
     n_free = len(xs) - 2
     half = stats.t.ppf(0.5 + _CONFIDENCE / 2, n_free) * line.stderr if n_free else float("nan")
@@ -128,7 +128,8 @@ def fit_replicates(fit: PowerLawFit, exponents: NDArray[np.float64], *, method: 
     )
 
 
-def _nothing(xs: NDArray[np.float64], reason: str) -> PowerLawFit:
+def nothing_fitted(xs: NDArray[np.float64], reason: str) -> PowerLawFit:
+    """Say that `xs` identify no power law, and why."""
     nan = float("nan")
     return PowerLawFit(
         exponent=nan,
