@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 _CONFIDENCE: Final = 0.95
 _LEAST_SEEN: Final = 3  # two seen times fit any line exactly, and then sigma is 0
 _LEAST_SIGMA: Final = 1e-4  # of ln T: no clock of training steps is finer
+_LEAST_PRECISION: Final = 1e-6
 _LOG_2PI: Final = float(np.log(2 * np.pi))
 _REACH: Final = 60.0  # half-widths of the normal interval within which the ends are sought
 
@@ -148,12 +149,24 @@ def _fit(log_x: Floats, lo: Floats, hi: Floats) -> tuple[Floats, float]:
     known = np.isfinite(lo)
     slope, level = np.polyfit(log_x[known], lo[known], 1)
     spread = max(float(np.std(lo[known] - level - slope * log_x[known])), 0.1)
-    found = optimize.minimize(
-        lambda free: _cost(np.asarray(free, dtype=np.float64), log_x, lo, hi),
+    return _minimise(
+        lambda free: _cost(free, log_x, lo, hi),
         np.array([level, slope, 1.0]) / spread,
+        least=np.array([-np.inf, -np.inf, _LEAST_PRECISION]),
+    )
+
+
+def _minimise(
+    cost: Callable[[Floats], tuple[float, Floats]], begin: Floats, *, least: Floats
+) -> tuple[Floats, float]:
+    """Minimise a smooth convex function; its last parameter, 1 / sigma, has two bounds."""
+    most = np.r_[np.full(len(begin) - 1, np.inf), 1 / _LEAST_SIGMA]
+    found = optimize.minimize(
+        cost,
+        begin,
         jac=True,
         method="L-BFGS-B",
-        bounds=[(None, None), (None, None), (1e-6, 1 / _LEAST_SIGMA)],
+        bounds=optimize.Bounds(least, most),
         options={"ftol": 1e-13, "gtol": 1e-9},
     )
     return np.asarray(found.x, dtype=np.float64), float(found.fun)
@@ -175,15 +188,9 @@ def _profile(
             value, gradient = _cost(whole, log_x, lo, hi)
             return value, np.array([gradient[0], gradient[1] * tried + gradient[2]])
 
-        found = optimize.minimize(
-            lambda free: cost(np.asarray(free, dtype=np.float64)),
-            np.array([float(rest.mean()) * precision, precision]),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(None, None), (1e-6, 1 / _LEAST_SIGMA)],
-            options={"ftol": 1e-13, "gtol": 1e-9},
-        )
-        return float(found.fun) - lowest - rise
+        begin = np.array([float(rest.mean()) * precision, precision])
+        _, least = _minimise(cost, begin, least=np.array([-np.inf, _LEAST_PRECISION]))
+        return least - lowest - rise
 
     return _end(above, slope, -1.0), _end(above, slope, 1.0)
 

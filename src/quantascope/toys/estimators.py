@@ -133,7 +133,7 @@ def count_learned(losses: Floats, *, threshold_nats: float) -> NDArray[np.int64]
 
 
 def best_by_validation(validation: Floats, test: Floats) -> NDArray[np.float64]:
-    """Give the test loss at the step of the least validation loss, so that choosing is not paid for.
+    """Give the test loss at the step of least validation loss: choosing gains nothing.
 
     Parameters
     ----------
