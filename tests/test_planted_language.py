@@ -229,7 +229,9 @@ def test_the_surface_of_the_silent_worlds_gives_no_skill_away():
         ("planted:silent,polygenic_share=-0.1", "polygenic_share"),
         ("planted:silent,held_out_share=nan", "held_out_share"),
         ("planted:silent,blocks_per_document=0", "blocks_per_document"),
+        ("planted:silent,blocks_per_document=65", "1 to 64"),
         ("planted:silent,max_fillers=-1", "max_fillers"),
+        ("planted:silent,max_fillers=1000000", "max_fillers"),
         ("planted:silent,colour=red", "colour"),
         ("planted:silent,alpha", "key=value"),
         ("planted:silent,split=dev", "split"),
@@ -244,6 +246,12 @@ def test_bad_sources_are_refused_in_one_line(spec, word):
 def test_a_world_is_not_asked_for_more_skills_than_it_has():
     with pytest.raises(ValueError, match="has 29"):
         Language(PlantedConfig(world="silent", n_skills=30))
+
+
+def test_pairs_need_skills_that_can_be_exchanged():
+    language = Language(replace(CONFIGS["planted"], n_skills=2))
+    with pytest.raises(ValueError, match="split=pairs"):
+        language.document(0, 0, split="pairs")
 
 
 def test_too_large_a_held_out_share_says_which_skill_starves():

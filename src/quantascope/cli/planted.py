@@ -135,15 +135,14 @@ def _report(folder: Path, *, n_documents: int) -> None:
 def _print_emergence(found: "Emergence") -> None:
     from quantascope.lm.planted.emergence import LEARNED_NATS, order_agreement
 
-    steps = found.step_learned()
-    print(
-        f"{'skill':<16}{'kind':<12}{'frequency':>10}{'loss':>8}{'+-':>7}{'held out':>10}  learned"
-    )
+    steps, wide = found.step_learned(), max(map(len, found.skills)) + 2
+    header = f"{'skill':<{wide}}{'kind':<12}{'frequency':>10}{'loss':>8}{'+-':>7}{'held out':>10}"
+    print(f"{header}  learned")
     for rank, name in enumerate(found.skills):
         loss, error = found.loss_nats[rank, -1], found.error_nats[rank, -1]
         learned = "no" if steps[rank] == float("inf") else f"by step {steps[rank]:.0f}"
         print(
-            f"{name:<16}{found.kinds[rank]:<12}{found.frequencies[rank]:>10.4f}{loss:>8.3f}"
+            f"{name:<{wide}}{found.kinds[rank]:<12}{found.frequencies[rank]:>10.4f}{loss:>8.3f}"
             f"{error:>7.3f}{found.held_out_nats[rank]:>10.3f}  {learned}"
         )
     value, lo, hi = order_agreement(found.frequencies, steps)

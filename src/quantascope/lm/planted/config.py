@@ -20,6 +20,8 @@ SPLITS: Final = ("test", "train", "pairs")
 
 _WORLDS: Final = ("planted", "silent", "picks")
 _FEWEST_SKILLS: Final = 2
+# blocks have some 10 words of 3 to 6 characters: documents of at most a few thousand characters
+_COUNTS: Final = {"blocks_per_document": (1, 64), "max_fillers": (0, 16)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +58,9 @@ class PlantedConfig:
             share = getattr(self, name)
             if not 0 <= share < 1:
                 raise ValueError(f"{name}: {share} found; a share here is at least 0 and below 1")
-        if self.blocks_per_document < 1 or self.max_fillers < 0:
-            raise ValueError(
-                f"blocks_per_document, max_fillers: {self.blocks_per_document}, "
-                f"{self.max_fillers} found; give at least 1 and 0"
-            )
+        for name, (least, most) in _COUNTS.items():
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name}: {getattr(self, name)} found; give {least} to {most}")
 
     @property
     def zipf_exponent(self) -> float:

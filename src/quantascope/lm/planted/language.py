@@ -236,6 +236,8 @@ class Language:
         for _ in range(self.config.blocks_per_document - 1):
             words += self._block(draws, training=False)
         pairs = [group for group in self._partners.values() if len(group) > 1]
+        if not pairs:
+            raise ValueError("split=pairs: no two of the skills take the same operands; use more")
         first = draws.choice([skill for group in pairs for skill in group])
         group = self._partners[first.shape, first.n_answers]
         second = draws.choice([skill for skill in group if skill is not first])
