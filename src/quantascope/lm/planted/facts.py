@@ -3,10 +3,11 @@
 
 from typing import Final
 
-__all__ = ["FACTS", "MONTHS", "NUMBERS", "WEEKDAYS"]
+__all__ = ["FACTS", "MONTHS", "NAMES", "NUMBERS", "WEEKDAYS"]
 
 MONTHS: Final = tuple("jan feb mar apr may jun jul aug sep oct nov dec".split())
 WEEKDAYS: Final = tuple("mon tue wed thu fri sat sun".split())
+NAMES: Final = tuple("ada ben cleo dan eve finn gus hana".split())
 NUMBERS: Final = tuple(map(str, range(32)))
 _SPELLED: Final = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _ROMAN: Final = "i ii iii iv v vi vii viii ix x xi xii".split()

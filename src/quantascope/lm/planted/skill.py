@@ -7,11 +7,22 @@ that every block of its shape has) or an answer, which the skill alone decides.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from numpy.random import Generator
 
-__all__ = ["EQUALS", "Draws", "Operands", "Skill", "Slot", "answer", "asked", "operand", "syntax"]
+__all__ = [
+    "EQUALS",
+    "Draws",
+    "Operands",
+    "Skill",
+    "Slot",
+    "answer",
+    "asked",
+    "named_by_cue",
+    "operand",
+    "syntax",
+]
 
 T = TypeVar("T")
 
@@ -107,6 +118,11 @@ def syntax(text: str) -> Slot:
 def answer(text: object, sub_skill: object, entry: object) -> Slot:
     """Make a word that the skill decides, with the case of the rule and the entry used."""
     return Slot(str(text), "answer", str(sub_skill), str(entry))
+
+
+def named_by_cue(name: str, kind: str, shape: str, **parts: Any) -> Skill:
+    """Make a skill that is announced by its own name."""
+    return Skill(name=name, cue=name, kind=kind, shape=shape, **parts)
 
 
 def asked(
