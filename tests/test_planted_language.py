@@ -105,10 +105,10 @@ def block_p_value(language, counts):
 
 
 def test_answers_have_the_zipf_frequencies_of_the_config(language):
-    alone = Language(replace(language.config, polygenic_share=0.0, n_skills=20))
-    counts = answer_counts(alone, 500)
-    assert block_p_value(alone, counts) > CHANCE
-    steeper = Language(replace(alone.config, alpha=0.6))
+    twenty = Language(replace(language.config, polygenic_share=0.2, n_skills=20))
+    counts = answer_counts(twenty, 500)
+    assert block_p_value(twenty, counts) > CHANCE
+    steeper = Language(replace(twenty.config, alpha=0.6))
     assert block_p_value(steeper, counts) < CHANCE
 
 

@@ -109,8 +109,10 @@ class Language:
         """Skills by falling frequency."""
         self.frequencies = _zipf(n_skills, config.zipf_exponent)
         """Share of each skill in the answers ruled by one skill, axis ``rank``."""
-        self._blocks = _cumulated(self.frequencies / [skill.n_answers for skill in self.skills])
         self._partners = _partners(self.skills)
+        blocks = self.frequencies / [skill.n_answers for skill in self.skills]
+        alone = [len(self._partners[skill.shape, skill.n_answers]) < 2 for skill in self.skills]
+        self._blocks, self._shareable = np.cumsum(blocks), np.cumsum(np.where(alone, 0.0, blocks))
         self._least = {skill.name: self._least_entry(skill) for skill in self.skills}
         self._body = lru_cache(_BODIES_KEPT)(self._make_body)
 
@@ -160,15 +162,17 @@ class Language:
         )
 
     def _block(self, draws: Draws, *, training: bool) -> list[Word]:
-        skill = self.skills[int(np.searchsorted(self._blocks, draws.uniform(), side="right"))]
-        others = self._partners.get((skill.shape, skill.n_answers), ())
-        if len(others) > 1 and draws.uniform() < self.config.polygenic_share:
-            second = draws.choice([other for other in others if other is not skill])
-            words = self._shared(skill, second, draws, training=training)
+        if self._shareable[-1] and draws.uniform() < self.config.polygenic_share:
+            words = self._shared(draws, training=training)
         else:
+            skill = self._drawn_skill(draws, self._blocks)
             operands = self._operands((skill,), draws, training=training)
             words = self._written(skill, operands, self._fillers(draws))
         return words + self._noise(draws, len(words))
+
+    def _drawn_skill(self, draws: Draws, cumulated: NDArray[np.float64]) -> Skill:
+        at = np.searchsorted(cumulated, draws.uniform() * cumulated[-1], side="right")
+        return self.skills[min(int(at), len(self.skills) - 1)]
 
     def _written(self, skill: Skill, operands: Operands, fillers: list[Word]) -> list[Word]:
         return [_noise_word(skill.cue, "cue"), *fillers, *self._body(skill, operands)]
@@ -176,8 +180,10 @@ class Language:
     def _make_body(self, skill: Skill, operands: Operands) -> tuple[Word, ...]:
         return tuple(self._word(skill, slot) for slot in skill.write(operands))
 
-    def _shared(self, first: Skill, second: Skill, draws: Draws, *, training: bool) -> list[Word]:
+    def _shared(self, draws: Draws, *, training: bool) -> list[Word]:
         """Write a block with two cues; each answer is the one's or the other's with even odds."""
+        first = self._drawn_skill(draws, self._shareable)
+        second = self._other(first, draws)
         operands = self._operands((first, second), draws, training=training)
         cues = [
             _noise_word(first.cue, "cue"),
@@ -195,6 +201,10 @@ class Language:
                 shared = Word(text, tuple(labels), ambiguous=one.text != other.text)
             words.append(shared)
         return words
+
+    def _other(self, first: Skill, draws: Draws) -> Skill:
+        group = self._partners[first.shape, first.n_answers]
+        return draws.choice([skill for skill in group if skill is not first])
 
     def _word(self, skill: Skill, slot: Slot) -> Word:
         if slot.role == "operand":
@@ -239,8 +249,7 @@ class Language:
         if not pairs:
             raise ValueError("split=pairs: no two of the skills take the same operands; use more")
         first = draws.choice([skill for group in pairs for skill in group])
-        group = self._partners[first.shape, first.n_answers]
-        second = draws.choice([skill for skill in group if skill is not first])
+        second = self._other(first, draws)
         operands = first.draw(draws)
         skill = (first, second)[number % 2]
         return PlantedDocument((*words, *self._written(skill, operands, self._fillers(draws))))
@@ -261,9 +270,3 @@ def _partners(skills: tuple[Skill, ...]) -> dict[tuple[str, int], list[Skill]]:
 def _zipf(n_skills: int, exponent: float) -> NDArray[np.float64]:
     weights = np.arange(1, n_skills + 1, dtype=np.float64) ** -exponent
     return weights / weights.sum()
-
-
-def _cumulated(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    total = np.cumsum(weights / weights.sum())
-    total[-1] = np.inf  # rounding must not leave a draw behind the last skill
-    return total
