@@ -22,6 +22,7 @@ from quantascope.cli import (  # noqa: E402
     allocate,
     fit,
     inspect,
+    parity,
     planted,
     reproduce,
     run,
@@ -57,6 +58,7 @@ inspect.register(app)
 suite.register(app)
 planted.register(app)
 reproduce.register(app)
+parity.register(app)
 theory.register(app)
 tails.register(app)
 shapes.register(app)

@@ -1,9 +1,13 @@
 """Units: losses are nats everywhere; angles between gradients are angular similarities."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["angular_similarity"]
+__all__ = ["angular_similarity", "nats_to_bits"]
+
+_NATS_PER_BIT: Final = float(np.log(2.0))
 
 
 def angular_similarity(cosine: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -33,3 +37,14 @@ def angular_similarity(cosine: NDArray[np.floating]) -> NDArray[np.floating]:
     """
     similarity: NDArray[np.floating] = 1.0 - np.arccos(np.clip(cosine, -1.0, 1.0)) / np.pi
     return similarity.astype(cosine.dtype)
+
+
+def nats_to_bits(nats: float | NDArray[np.floating]) -> float | NDArray[np.floating]:
+    """Convert a loss for a figure that stands beside one in bits; everything else is in nats.
+
+    Examples
+    --------
+    >>> round(float(nats_to_bits(np.log(2.0))), 12)
+    1.0
+    """
+    return nats / _NATS_PER_BIT
