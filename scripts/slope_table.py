@@ -1,6 +1,8 @@
 """Fill the table of planted worlds behind calibrated slopes and put it into the package.
 
-    python scripts/slope_table.py        # 15 CPU-minutes; writes src/quantascope/data/slope_calibration.*
+    python scripts/slope_table.py        # 12 CPU-minutes
+
+It writes ``slope_calibration.csv`` and ``slope_calibration.sha256`` into the package's data.
 
 Equal seeds give the same worlds; what is read off them agrees between machines to about six digits.
 """

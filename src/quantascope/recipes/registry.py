@@ -60,6 +60,18 @@ RECIPES: Final[dict[str, Recipe]] = {
         source="arXiv:0706.1062, section 3",
         cpu_s=(0.3, 0.3),
     ),
+    "toy-clusters": Recipe(
+        module="toy_clusters",
+        shows="on known power-law groups the envelope's slope shrinks towards 1",
+        source="arXiv:2303.13506, figures A10 and A11",
+        cpu_s=(17.0, 900.0),
+    ),
+    "slope-table": Recipe(
+        module="slope_table",
+        shows="planted worlds calibrate the slope: intervals that cover, errors below .05",
+        source="arXiv:2303.13506, figures A9 to A11",
+        cpu_s=(25.0, 1200.0),
+    ),
     "exponent-scatter": Recipe(
         module="exponent_scatter",
         shows="published (alpha_N, alpha_D) pairs against the Quantization Model",

@@ -2,7 +2,7 @@
 
 Source: arXiv:2303.13506, figures A9 to A11: where it is known, the envelope is off by .2 to .3.
 Command: ``quantascope reproduce slope-table`` fills the table and tests it on 300 new worlds,
-COST_FULL; ``--quick`` tests the shipped table on 40 worlds of 1,000 points, COST_QUICK.
+COST_FULL; ``--quick`` tests the shipped table on 16 worlds of 1,000 points, COST_QUICK.
 Expected: on worlds of 2,000 points with slopes from .8 to 1.5, drawn with other seeds at other
 slopes, similarities and dimensions, the 90 % interval covers the truth in 85 to 95 %, and the mean
 error is below .05, where the envelope as it stands errs by .1 to .3. The filled table is
@@ -18,7 +18,7 @@ import numpy as np
 
 from quantascope.core.rng import derive_seed
 from quantascope.plots.calibrate import plot_calibrated
-from quantascope.qdg.calibrate.design import Range, planted_conditions, read_worlds
+from quantascope.qdg.calibrate.design import Planted, Range, planted_conditions, read_worlds
 from quantascope.qdg.calibrate.readings import METHODS, Reading
 from quantascope.qdg.calibrate.slope import DEFAULT_METHOD, CalibratedSlope, calibrate_reading
 from quantascope.qdg.calibrate.table import columns, format_table, read_table, shipped_table
@@ -40,10 +40,12 @@ class Config:
     """Points of the worlds that test the table, all of them read."""
     n_tests: int = 300
     level: float = 0.9
+    error: float = 0.05
+    """Mean error that is aimed at."""
     tested: Range = field(default=_TESTED)
 
 
-QUICK: Final = Config(rows=(), points=1000, n_tests=40)
+QUICK: Final = Config(rows=(), points=1000, n_tests=16, error=0.1)
 
 
 def run(config: Config, *, seed: int) -> RecipeResult:
@@ -70,7 +72,7 @@ def fill_table(config: Config, *, seed: int) -> Table:
     return read_table(format_table(columns(rows)))
 
 
-def _test_conditions(config: Config, seed: int) -> list:
+def _test_conditions(config: Config, seed: int) -> list[Planted]:
     return planted_conditions(
         config.n_tests,
         points=config.points,
@@ -113,25 +115,21 @@ def _checks(config: Config, tests: dict[str, Table]) -> Iterator[Check]:
             source="measured here",
         )
         error = np.abs(test["estimate"][known] - slope)
-        yield from _errors(method, float(error.mean()), test)
-
-
-def _errors(method: str, error: float, test: Table) -> Iterator[Check]:
-    if method == DEFAULT_METHOD:
-        yield Check(
-            name=f"{method}: mean error, calibrated",
-            expected=0.0,
-            obtained=error,
-            tolerance=0.05,
-            bound="the error that is aimed at",
-            source="measured here",
-        )
-    if method == "envelope":
-        yield Check(
-            name="envelope: mean error, not calibrated",
-            expected=0.2,
-            obtained=float(np.abs(test["envelope"] - test["slope"]).mean()),
-            tolerance=0.1,
-            bound=".1 to .3",
-            source="arXiv:2303.13506, figures A9 and A11",
-        )
+        if method == DEFAULT_METHOD:
+            yield Check(
+                name=f"{method}: mean error, calibrated",
+                expected=0.0,
+                obtained=float(error.mean()),
+                tolerance=config.error,
+                bound="the error that is aimed at",
+                source="measured here",
+            )
+    plain = tests["envelope"]["envelope"] - tests["envelope"]["slope"]
+    yield Check(
+        name="envelope: mean error, not calibrated",
+        expected=0.2,
+        obtained=float(np.abs(plain).mean()),
+        tolerance=0.1,
+        bound=".1 to .3",
+        source="arXiv:2303.13506, figures A9 and A11",
+    )

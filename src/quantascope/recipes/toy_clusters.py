@@ -3,7 +3,8 @@
 Source: arXiv:2303.13506, figures A10 and A11: N groups of ``n_i = floor(A / i^s)`` points
 ``N(m_i, sigma^2 I_d)`` with ``m_i ~ N(0, I_d)``, similarity 1 + cosine, spectral clustering at
 several numbers of clusters, slope of the envelope. (The figures' alpha is the slope s.)
-Command: ``quantascope reproduce toy-clusters``, COST_FULL; ``--quick`` N = A = 200, COST_QUICK.
+Command: ``quantascope reproduce toy-clusters``, some 900 CPU-s (extrapolated); ``--quick`` is
+N = A = 200, two worlds a slope, 10 CPU-s.
 Expected: the envelope's slope is off by about .2 (figure A11, N = A = 1,000). In the quick form it
 reads .88, .97, 1.05, 1.11 for .8, 1, 1.2, 1.4, within .1, rising and drawn towards 1, and the
 adjusted Rand index of the finest clustering falls from .50 over .19 and .07 to .03. Figure A10's
@@ -23,6 +24,7 @@ from quantascope.core.rng import derive_seed
 from quantascope.laws.powerlaw import fit_power_law
 from quantascope.plots.calibrate import plot_read_slopes
 from quantascope.qdg.agreement import adjusted_rand
+from quantascope.qdg.calibrate.table import columns
 from quantascope.qdg.ranks import envelope, rank_sizes
 from quantascope.qdg.spectral import spectral_embedding
 from quantascope.qdg.worlds import World, floor_sizes, planted_world, within_of_noise
@@ -61,7 +63,9 @@ QUICK: Final = Config(
     slopes=(0.8, 1.0, 1.2, 1.4),
     n_clusters=(20, 50, 100, 150),
     n_init=5,
-    n_worlds=4,
+    n_worlds=2,
+    grid_dims=(30, 1000),
+    grid_sigmas=(0.5, 2.0),
     ranks=(6, 100),
     read=(0.88, 0.97, 1.05, 1.11),
     rand=(0.50, 0.19, 0.07, 0.03),
@@ -80,13 +84,13 @@ def run(config: Config, *, seed: int) -> RecipeResult:
         for d in config.grid_dims
         for sigma in config.grid_sigmas
     ]
-    slopes = _columns(rows)
+    slopes = columns(rows)
     return RecipeResult(
         name="toy-clusters",
         config=config,
         seed=seed,
         checks=tuple(_checks(config, slopes)),
-        tables={"slopes": slopes, "grid": _columns(grid)},
+        tables={"slopes": slopes, "grid": columns(grid)},
         draw=partial(plot_read_slopes, slopes),
     )
 
@@ -118,7 +122,8 @@ def _clusterings(world: World, config: Config, *, seed: int) -> dict[int, NDArra
 
 def _checks(config: Config, slopes: Table) -> Iterator[Check]:
     """Check means over worlds: against the earlier readings, or the size of the error alone."""
-    read, rand = (_means(config, slopes[name]) for name in ("envelope", "adjusted_rand"))
+    shape = (len(config.slopes), config.n_worlds)
+    read, rand = (slopes[k].reshape(shape).mean(axis=1) for k in ("envelope", "adjusted_rand"))
     if not config.read:
         yield Check(
             name="mean error of the envelope's slope",
@@ -128,14 +133,6 @@ def _checks(config: Config, slopes: Table) -> Iterator[Check]:
             bound="'about .2'; half of it",
             source="arXiv:2303.13506, figure A11",
         )
-    yield Check(
-        name="share of the true slope's rise that is read",
-        expected=0.4,
-        obtained=float(np.polyfit(config.slopes, read, 1)[0]),
-        tolerance=0.25,
-        bound="spread between worlds",
-        source=_PILOT,
-    )
     found = {"envelope's slope": (config.read, read), "adjusted Rand index": (config.rand, rand)}
     for name, (expected, obtained) in found.items():
         for slope, before, now in zip(config.slopes, expected, obtained, strict=False):
@@ -147,11 +144,3 @@ def _checks(config: Config, slopes: Table) -> Iterator[Check]:
                 bound="one world then, a mean of worlds now; they differ by .03 to .08",
                 source=_PILOT,
             )
-
-
-def _means(config: Config, column: NDArray[np.float64]) -> NDArray[np.float64]:
-    return column.reshape(len(config.slopes), config.n_worlds).mean(axis=1)
-
-
-def _columns(rows: list[dict[str, float]]) -> Table:
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}

@@ -24,6 +24,8 @@ _PENALTIES: Final = (1e-5, 1e-4, 1e-3, 1e-2)
 _N_FREE: Final = 4
 """Leading terms that are not penalised: the cubic in the true slope."""
 _GRID: Final = 1201
+_CORE: Final = 0.25
+"""Level of the belt whose middle is the estimate: narrow, yet no chance crossing decides."""
 _FAR: Final = 0.995
 """Quantile of the table's own distances beyond which conditions count as outside."""
 
@@ -74,7 +76,7 @@ class Belt:
         Returns
         -------
         Inverted
-            The estimate is where the read slope is the median. NaN where the conditions are outside
+            The estimate is the middle of the belt of 25 %. NaN where the conditions are outside
             the table, or no slope of the table is read like this.
 
         Raises
@@ -95,21 +97,23 @@ class Belt:
             )
         slopes = np.linspace(*self.ends, _GRID)
         at = np.repeat(standard[None, :], _GRID, axis=0)
-        excess = (read - _mean_terms(slopes, at) @ self.coefficients) / np.exp(
-            _spread_terms(slopes, at) @ self.spread
-        )
-        low, middle, high = np.quantile(self.residuals, [(1 - level) / 2, 0.5, (1 + level) / 2])
-        inside = np.flatnonzero((excess >= low) & (excess <= high))
+        mean = _mean_terms(slopes, at) @ self.coefficients
+        excess = (read - mean) / np.exp(_spread_terms(slopes, at) @ self.spread)
+        inside, core = (self._accepted(excess, at) for at in (level, min(level, _CORE)))
         if not len(inside):
             return _nothing("no true slope of the table is read like this")
-        best = int(inside[np.argmin(np.abs(excess[inside] - middle))])
         ends = [end for end, place in (("lower", 0), ("upper", _GRID - 1)) if place in inside]
         return Inverted(
-            estimate=float(slopes[best]),
+            estimate=float(np.median(slopes[core if len(core) else inside])),
             lo=float(slopes[inside[0]]),
             hi=float(slopes[inside[-1]]),
             reason=f"open at the {' and '.join(ends)} end of the table's slopes" if ends else "",
         )
+
+    def _accepted(self, excess: Floats, level: float) -> NDArray[np.intp]:
+        """Places whose scatter is no surprise at a level."""
+        low, high = np.quantile(self.residuals, [(1 - level) / 2, (1 + level) / 2])
+        return np.flatnonzero((excess >= low) & (excess <= high))
 
 
 def fit_belt(slope: Floats, read: Floats, conditions: Floats) -> Belt:
@@ -127,7 +131,7 @@ def fit_belt(slope: Floats, read: Floats, conditions: Floats) -> Belt:
     Belt
         Mean of the read slope: cubic in the true slope, quadratic in the conditions, with products
         of both, by ridge regression whose penalty leaves the smallest error on left-out worlds.
-        Scatter: log-linear in both, from left-out worlds, so that the error of the mean is in it.
+        Scatter: its log is quadratic, from left-out worlds, so that the error of the mean is in it.
 
     Raises
     ------
@@ -194,7 +198,8 @@ def _mean_terms(slope: Floats, standard: Floats) -> Floats:
 
 
 def _spread_terms(slope: Floats, standard: Floats) -> Floats:
-    return np.column_stack([np.ones_like(slope), slope - 1.0, standard])
+    s = slope - 1.0
+    return np.column_stack([np.ones_like(s), s, s**2, standard, standard**2])
 
 
 def _whitening(standard: Floats) -> Floats:
