@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import chisquare
+from sklearn.metrics import adjusted_mutual_info_score
 
 from quantascope.core.rng import stream
 from quantascope.lm.planted.config import CONFIGS, PlantedConfig, format_source, parse_source
@@ -212,6 +213,25 @@ def test_the_surface_of_the_silent_worlds_gives_no_skill_away():
                     skills_of.setdefault(word.text, set()).add(word.labels[0].skill)
         assert before == {"="}
         assert min(map(len, skills_of.values())) >= 10
+
+
+def target_information(name):
+    """Measure how much the answer word says of the skill; 0 is chance."""
+    language = Language(CONFIGS[name])
+    rows = [
+        (word.labels[0].skill, word.text)
+        for document in flat(language, n_documents=200)
+        for word in document.words
+        if len(word.labels) == 1 and word.labels[0].skill not in RESERVED
+    ]
+    return adjusted_mutual_info_score(*zip(*rows, strict=True))
+
+
+def test_the_target_says_the_skill_in_the_natural_world_and_not_in_silent_ones():
+    """Measured on 600 documents: .66, .04, .06."""
+    assert target_information("planted") > 0.5
+    assert target_information("silent") < 0.1
+    assert target_information("picks") < 0.1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Tests of small models trained on planted text: what is learned, how measured, their runs."""
 
+import contextlib
+import io
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +9,7 @@ import pyarrow.compute as pc
 import pytest
 from scipy.stats import spearmanr
 
+from quantascope.cli.planted import train as train_command
 from quantascope.core.errors import DataError
 from quantascope.lm.planted.config import parse_source
 from quantascope.lm.planted.emergence import (
@@ -16,23 +19,32 @@ from quantascope.lm.planted.emergence import (
     order_agreement,
 )
 from quantascope.lm.planted.suites import planted_suite, planted_suite_text
-from quantascope.lm.suite_training import train_suite
 from quantascope.pipeline.config import RunConfig, replace_values
 from quantascope.pipeline.runner import run_stages
 from quantascope.store.check import validate_run
 from quantascope.store.folder import RunFolder
 from quantascope.store.truth import TRUTH_FILE, read_truth, write_truth
 
-SPEC = "planted:silent,n_skills=4,alpha=1.5,noise_share=0,polygenic_share=0.1,max_fillers=1"
+CONFIG = "silent,n_skills=4,alpha=1.5,noise_share=0,polygenic_share=0.1,max_fillers=1"
+SPEC = f"planted:{CONFIG}"
 LN_7 = np.log(7)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def printed(tmp_path_factory):
     """Train on four skills, of which the commonest rules three answers in four: 6 CPU-s."""
-    out = tmp_path_factory.mktemp("suite")
-    suite = planted_suite(parse_source(SPEC), n_tokens=150_000, n_chars=300_000)
-    return train_suite(suite, planted_suite_text, out=out, workers=1)
+    out = tmp_path_factory.mktemp("planted")
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        train_command(
+            out, config=CONFIG, n_tokens=150_000, n_documents=100, plot=out / "skills.png"
+        )
+    return out, text.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(printed):
+    return printed[0] / "seed0"
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +57,21 @@ def test_the_commonest_skill_is_learned_and_was_unknown_at_first(found):
     assert found.loss_nats[0, 0] > LN_7
     assert found.loss_nats[0, -1] < 0.5 * LN_7
     assert found.loss_nats[0, -1] == np.nanmin(found.loss_nats[:, -1])
+
+
+def test_the_command_prints_skills_and_writes_table_figure_and_suite(printed):
+    out, text = printed
+    lines = text.splitlines()
+    assert lines[0].split()[:4] == ["skill", "frequency", "loss", "+-"]
+    assert [line.split()[0] for line in lines[1:5]][0] == "code-first"
+    assert lines[-2:] == [str(out / "skills.png"), str(out / "seed0")]
+    assert {"suite.json", "emergence.parquet"} <= {path.name for path in (out / "seed0").iterdir()}
+    assert (out / "skills.png").stat().st_size > 1000
+
+
+def test_another_recipe_does_not_overwrite_a_trained_model(printed):
+    with pytest.raises(DataError, match="another recipe"):
+        train_command(printed[0], config=CONFIG, n_tokens=4096)
 
 
 def test_frequencies_and_steps_are_those_of_the_suite(found, folder):

@@ -78,15 +78,23 @@ def train(
     n_documents: Annotated[
         int, typer.Option(min=1, help="Test documents on which the skills are measured.")
     ] = 1000,
+    plot: Annotated[
+        Path | None, typer.Option(help="Figure of the first seed: .svg, .png or .pdf.")
+    ] = None,
 ) -> None:
     """Train one small model a seed, and say which skills it learned when; resumes."""
+    from quantascope.cli.output import check_targets
+
     source = _source(config)
-    folders = []
+    check_targets(plot=plot)
+    folders, found = [], []
     for one in dict.fromkeys(seed or [0]):
-        folder = out / f"seed{one}"
-        _train_one(source, folder, seed=one, n_tokens=n_tokens)
-        _report(folder, n_documents=n_documents)
-        folders.append(folder)
+        folders.append(out / f"seed{one}")
+        _train_one(source, folders[-1], seed=one, n_tokens=n_tokens)
+        found.append(_measure(folders[-1], n_documents=n_documents))
+        _print_emergence(found[-1])
+    if plot is not None:
+        print(_draw(found[0], plot))
     print(*folders, sep="\n")
 
 
@@ -119,8 +127,8 @@ def _train_one(source: "PlantedSource", folder: Path, *, seed: int, n_tokens: in
         )
 
 
-def _report(folder: Path, *, n_documents: int) -> None:
-    """Measure the skills at every checkpoint, write the table, print it."""
+def _measure(folder: Path, *, n_documents: int) -> "Emergence":
+    """Measure the skills at every checkpoint and write the table beside them."""
     from quantascope.core.progress import track
     from quantascope.lm.planted.emergence import emergence_table, measure_emergence
     from quantascope.lm.suite_folder import read_suite
@@ -129,22 +137,29 @@ def _report(folder: Path, *, n_documents: int) -> None:
     with track("measuring skills", n_checkpoints, unit="checkpoints") as advance:
         found = measure_emergence(folder, n_documents=n_documents, advance=advance)
     _write_parquet(folder / "emergence.parquet", emergence_table(found))
-    _print_emergence(found)
+    return found
 
 
 def _print_emergence(found: "Emergence") -> None:
+    from quantascope.cli.output import aligned
     from quantascope.lm.planted.emergence import LEARNED_NATS, order_agreement
 
-    steps, wide = found.step_learned(), max(map(len, found.skills)) + 2
-    header = f"{'skill':<{wide}}{'kind':<12}{'frequency':>10}{'loss':>8}{'+-':>7}{'held out':>10}"
-    print(f"{header}  learned")
+    steps = found.step_learned()
+    rows = [("skill", "frequency", "loss", "+-", "held out", "answers", "learned", "kind")]
     for rank, name in enumerate(found.skills):
-        loss, error = found.loss_nats[rank, -1], found.error_nats[rank, -1]
-        learned = "no" if steps[rank] == float("inf") else f"by step {steps[rank]:.0f}"
-        print(
-            f"{name:<{wide}}{found.kinds[rank]:<12}{found.frequencies[rank]:>10.4f}{loss:>8.3f}"
-            f"{error:>7.3f}{found.held_out_nats[rank]:>10.3f}  {learned}"
+        rows.append(
+            (
+                name,
+                f"{found.frequencies[rank]:.4f}",
+                f"{found.loss_nats[rank, -1]:.3f}",
+                f"{found.error_nats[rank, -1]:.3f}",
+                f"{found.held_out_nats[rank]:.3f}",
+                f"{found.n_answers[rank]}",
+                "no" if steps[rank] == float("inf") else f"by step {steps[rank]:.0f}",
+                found.kinds[rank],
+            )
         )
+    print(aligned(rows))
     value, lo, hi = order_agreement(found.frequencies, steps)
     print(
         f"learned (answers below {LEARNED_NATS} nat): {found.share_learned():.0%}; "
@@ -153,6 +168,23 @@ def _print_emergence(found: "Emergence") -> None:
     print(
         f"answers ruled by two skills: {found.polygenic_nats:.3f} nat, "
         f"{found.polygenic_floor_nats:.3f} with both known"
+    )
+
+
+def _draw(found: "Emergence", path: Path) -> Path:
+    from quantascope.cli.output import save_figure
+    from quantascope.lm.planted.emergence import LEARNED_NATS
+    from quantascope.plots.emergence import plot_emergence
+
+    return save_figure(
+        path,
+        lambda ax: plot_emergence(
+            found.steps,
+            found.loss_nats,
+            found.frequencies,
+            ax=ax,
+            learned_nats=LEARNED_NATS,
+        ),
     )
 
 

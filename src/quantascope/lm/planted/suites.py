@@ -15,9 +15,10 @@ from quantascope.lm.suites import Size, Suite
 __all__ = ["planted_suite", "planted_suite_text"]
 
 _N_SPECIAL: Final = 2
-_CHARS_PER_TOKEN: Final = 8  # more than planted words have, so that validation suffices
+_CHARS_PER_TOKEN: Final = 8  # more than planted words have, so that text suffices
 _SIZE: Final = Size(name="0.086M", n_layers=2, width=60, n_heads=3, learning_rate=4e-3)
 _N_TOKENS: Final = {"silent": 6_000_000, "picks": 6_000_000, "planted": 8_000_000}
+_N_CHARS: Final = 6_000_000
 _CONTEXTS: Final = {"silent": 64, "picks": 64, "planted": 128}
 
 
@@ -26,7 +27,7 @@ def planted_suite(
     *,
     seed: int = 0,
     n_tokens: int | None = None,
-    n_chars: int = 6_000_000,
+    n_chars: int | None = None,
     size: Size = _SIZE,
 ) -> Suite:
     """Give the recipe of one model trained on a planted language.
@@ -41,19 +42,21 @@ def planted_suite(
     n_tokens
         Tokens of training; none takes the setting found for the world (docs/planted.md).
     n_chars
-        Text to train on [character]; training repeats it as often as it must.
+        Text to train on [character], repeated as often as training must; none takes 6 M, or less
+        where so few tokens are read.
     size
         The model.
     """
     world = source.config.world
+    n_tokens = n_tokens or _N_TOKENS[world]
     words = planted_words(world, law_seed=source.config.law_seed)
     return Suite(
         name=f"planted-{source.name}",
         sizes=(size,),
-        n_tokens=n_tokens or _N_TOKENS[world],
+        n_tokens=n_tokens,
         seeds=(seed,),
         corpus=format_source(replace(source, split="test")),
-        n_chars=n_chars,
+        n_chars=n_chars or min(_N_CHARS, n_tokens * _CHARS_PER_TOKEN),
         vocab_size=len(words) + _N_SPECIAL,
         context_length=_CONTEXTS[world],
         batch_tokens=1024,
