@@ -32,8 +32,9 @@ def make(
     config: Config = "planted",
     n_documents: Annotated[int, typer.Option(help="Documents to write.")] = 1000,
     split: Annotated[
-        str, typer.Option(help="test, train (no held-out entries) or pairs (counterfactual).")
-    ] = "test",
+        str | None,
+        typer.Option(help="test (default), train (no held-out entries), pairs (counterfactual)."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the documents.")] = 0,
 ) -> None:
     """Write planted documents, the label of every word, the skills and a tokenizer."""
@@ -44,6 +45,7 @@ def make(
     source = _source(config, split=split)
     if n_documents < 1:
         raise ValueError(f"--n-documents: {n_documents} found; give at least 1")
+    _check_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     with track("documents", n_documents, unit="documents") as advance:
         texts, labels = labelled_documents(
@@ -87,6 +89,7 @@ def train(
 
     source = _source(config)
     check_targets(plot=plot)
+    _check_folder(out)
     folders, found = [], []
     for one in dict.fromkeys(seed or [0]):
         folders.append(out / f"seed{one}")
@@ -105,10 +108,16 @@ def grade(
     raise ValueError(f"{folder}: grading is not there yet")
 
 
-def _source(text: str, *, split: str = "test") -> "PlantedSource":
+def _source(text: str, *, split: str | None = None) -> "PlantedSource":
     from quantascope.lm.planted.config import PREFIX, parse_source
 
-    return parse_source(f"{PREFIX}{text.removeprefix(PREFIX)},split={split}")
+    spec = PREFIX + text.removeprefix(PREFIX)
+    return parse_source(spec if split is None else f"{spec},split={split}")
+
+
+def _check_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: is a file; give a folder")
 
 
 def _train_one(source: "PlantedSource", folder: Path, *, seed: int, n_tokens: int | None) -> None:
