@@ -43,7 +43,7 @@ def obtained(result):
 
 @pytest.fixture(scope="module")
 def quick():
-    return {name: run_recipe(name, quick=True) for name in RECIPES}
+    return {name: run_recipe(name, form="quick") for name in RECIPES}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -71,8 +71,8 @@ def test_a_perturbed_input_moves_the_obtained_number(name, quick):
 
 @pytest.mark.parametrize("name", ["cube-volume", "approximation"])
 def test_the_seed_alone_decides_the_numbers(name, quick):
-    assert obtained(run_recipe(name, quick=True)) == obtained(quick[name])
-    assert obtained(run_recipe(name, quick=True, seed=1)) != obtained(quick[name])
+    assert obtained(run_recipe(name, form="quick")) == obtained(quick[name])
+    assert obtained(run_recipe(name, form="quick", seed=1)) != obtained(quick[name])
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _RESULTS: Final = Path("results")
+_RUNS: Final = "runs"
 _ALL, _LIST = "all", "list"
 
 Name = Annotated[str, typer.Argument(help="A recipe, 'all', or 'list'.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Take the short setting.")]
+Form = Annotated[str, typer.Option(help="Another setting that the recipe has, by its name.")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.")]
 Out = Annotated[
     Path | None,
@@ -35,6 +37,7 @@ def register(app: typer.Typer) -> None:
 def reproduce(
     name: Name = _LIST,
     quick: Quick = False,
+    form: Form = "",
     seed: Seed = 0,
     out: Out = None,
     as_json: AsJson = False,
@@ -43,11 +46,14 @@ def reproduce(
 
     Exit code 1: a check fails.
     """
-    from quantascope.recipes.registry import RECIPES
+    from quantascope.recipes.registry import FULL, QUICK, RECIPES
 
     if name == _LIST:
         _print_list(as_json=as_json)
         return
+    if quick and form not in ("", QUICK):
+        raise ValueError(f"--form: {form!r} beside --quick; give one of the two")
+    chosen = QUICK if quick else form or FULL
     # an unknown name passes on, and is refused with the list before anything is written
     names = list(RECIPES) if name == _ALL else [name]
     folders = {each: (out or _RESULTS) / each for each in names}
@@ -55,7 +61,7 @@ def reproduce(
         folders = {name: out}
     _check_folders(out, folders.values())  # before minutes of work, not after
     results = [
-        _reproduce_one(each, folder=folder, quick=quick, seed=seed, as_json=as_json)
+        _reproduce_one(each, folder=folder, form=chosen, seed=seed, as_json=as_json)
         for each, folder in folders.items()
     ]
     holds = all(result["holds"] for result in results)
@@ -82,12 +88,12 @@ def _check_folders(out: Path | None, folders: Iterable[Path]) -> None:
 
 
 def _reproduce_one(
-    name: str, *, folder: Path, quick: bool, seed: int, as_json: bool
+    name: str, *, folder: Path, form: str, seed: int, as_json: bool
 ) -> dict[str, Any]:
     from quantascope.recipes.output import describe, write_result
     from quantascope.recipes.registry import run_recipe
 
-    result = run_recipe(name, quick=quick, seed=seed)
+    result = run_recipe(name, form=form, seed=seed, work=folder / _RUNS)
     path = write_result(result, folder)
     if not as_json:
         _print_checks(result)

@@ -1,6 +1,6 @@
 """Units: losses are nats everywhere; angles between gradients are angular similarities."""
 
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 __all__ = ["angular_similarity", "nats_to_bits"]
 
 _NATS_PER_BIT: Final = float(np.log(2.0))
+_Loss = TypeVar("_Loss", float, NDArray[np.floating[Any]])
 
 
 def angular_similarity(cosine: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -39,7 +40,7 @@ def angular_similarity(cosine: NDArray[np.floating]) -> NDArray[np.floating]:
     return similarity.astype(cosine.dtype)
 
 
-def nats_to_bits(nats: float | NDArray[np.floating]) -> float | NDArray[np.floating]:
+def nats_to_bits(nats: _Loss) -> _Loss:
     """Convert a loss for a figure that stands beside one in bits; everything else is in nats.
 
     Examples

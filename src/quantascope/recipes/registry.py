@@ -8,11 +8,16 @@ imported when they run, so the list stays light.
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature
+from pathlib import Path
 from typing import Any, Final
 
 from quantascope.recipes.result import RecipeResult
 
-__all__ = ["RECIPES", "Recipe", "run_recipe"]
+__all__ = ["FULL", "QUICK", "RECIPES", "Recipe", "run_recipe"]
+
+FULL: Final = "full"
+QUICK: Final = "quick"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,30 @@ RECIPES: Final[dict[str, Recipe]] = {
         source="arXiv:2303.13506, figure A12",
         cpu_s=(0.1, 0.1),
     ),
+    "log-correction": Recipe(
+        module="log_correction",
+        shows="a power law with a logarithm, where unlearned samples cost -ln p_k",
+        source="arXiv:2303.13506, figure A1",
+        cpu_s=(0.1, 0.1),
+    ),
+    "parity-convergence": Recipe(
+        module="parity_convergence",
+        shows="subtasks fall one after another, in order of use, while the mean falls smoothly",
+        source="arXiv:2303.13506, figures A2 and A3",
+        cpu_s=(7.5, 600_000.0),
+    ),
+    "parity-scaling": Recipe(
+        module="parity_scaling",
+        shows="loss of parity networks over parameters, steps and samples",
+        source="arXiv:2303.13506, figure 2",
+        cpu_s=(40.0, 3_000_000.0),
+    ),
+    "parity-exponents": Recipe(
+        module="parity_exponents",
+        shows="exponents over alpha against theory with and without an end; --form reduced: 25 min",
+        source="arXiv:2303.13506, figure A4",
+        cpu_s=(45.0, 10_000_000.0),
+    ),
     "parity-finite-tasks": Recipe(
         module="parity_finite_tasks",
         shows="500 tasks, not infinitely many, and one capacity: published exponents over alpha",
@@ -93,26 +122,36 @@ RECIPES: Final[dict[str, Recipe]] = {
 }
 
 
-def run_recipe(name: str, *, quick: bool = False, seed: int = 0) -> RecipeResult:
-    """Run one recipe at the source's setting, or at its quick one.
+def run_recipe(
+    name: str, *, form: str = FULL, seed: int = 0, work: Path | None = None
+) -> RecipeResult:
+    """Run one recipe at the source's setting, or at a shorter one.
 
     Parameters
     ----------
     name
         A key of `RECIPES`.
-    quick
-        Take the recipe's ``QUICK`` config.
+    form
+        ``full``, ``quick``, or another that the recipe has in its ``FORMS``.
     seed
         Seed of all its randomness.
+    work
+        Folder in which a recipe that trains for long keeps what is needed to go on; None, and
+        recipes that need none, leave nothing behind.
 
     Raises
     ------
     ValueError
-        If there is no such recipe; the message lists them.
+        If there is no such recipe or form; the message lists them.
     """
     if name not in RECIPES:
         raise ValueError(f"recipe: {name!r} unknown; allowed are {', '.join(RECIPES)}")
     module = import_module(f"quantascope.recipes.{RECIPES[name].module}")
     run: Callable[..., RecipeResult] = module.run
-    config: Any = module.QUICK if quick else module.Config()
+    forms = {FULL: module.Config(), QUICK: module.QUICK, **getattr(module, "FORMS", {})}
+    if form not in forms:
+        raise ValueError(f"form: {form!r} unknown for {name}; allowed are {', '.join(forms)}")
+    config: Any = forms[form]
+    if "work" in signature(run).parameters:
+        return run(config, seed=seed, work=work)
     return run(config, seed=seed)
