@@ -15,7 +15,9 @@ __all__ = [
     "frames_of_subtasks",
     "plot_convergence",
     "plot_exponents",
+    "plot_log_correction",
     "plot_resource",
+    "plot_skills",
     "plot_subtasks",
 ]
 
@@ -190,5 +192,47 @@ def plot_exponents(
     ax.set_ylim(bottom=0)
     ax.set_xlabel("alpha of the subtasks' frequencies")
     ax.set_ylabel(symbol)
+    ax.legend()
+    return ax
+
+
+def plot_log_correction(tables: Mapping[str, Mapping[str, Floats]], *, ax: Axes) -> Axes:
+    """Draw losses with and without the logarithm that unlearned samples of cost -ln p_k bring.
+
+    Parameters
+    ----------
+    tables
+        By alpha as text: columns ``n``, ``loss``, ``without``.
+    ax
+        Where to draw.
+    """
+    for place, (alpha, table) in enumerate(tables.items()):
+        colour = f"C{place}"
+        ax.loglog(table["n"], table["loss"], "-", color=colour, label=f"alpha {alpha}")
+        ax.loglog(table["n"], table["without"], "--", color=colour)
+    ax.set_xlabel("quanta learned, n")
+    ax.set_ylabel("mean loss [nat]; dashed: unlearned cost 1")
+    ax.legend()
+    return ax
+
+
+def plot_skills(steps: NDArray[np.integer], strengths: Floats, solved: Floats, *, ax: Axes) -> Axes:
+    """Draw strengths of skills over training beside the closed solution.
+
+    Parameters
+    ----------
+    steps
+        Axis ``step``.
+    strengths, solved
+        Of the trained model and of the solution, axes ``(step, task)``.
+    ax
+        Where to draw.
+    """
+    for skill in range(strengths.shape[1]):
+        colour = f"C{skill % 7}"
+        ax.plot(steps, strengths[:, skill], "-", color=colour, label=f"skill {skill + 1}")
+        ax.plot(steps, solved[:, skill], "--", color="black", lw=0.8)
+    ax.set_xlabel("training step")
+    ax.set_ylabel("strength; dashed: closed solution")
     ax.legend()
     return ax

@@ -107,6 +107,12 @@ RECIPES: Final[dict[str, Recipe]] = {
         source="arXiv:2303.13506, figure A4",
         cpu_s=(45.0, 10_000_000.0),
     ),
+    "skill-curves": Recipe(
+        module="skill_curves",
+        shows="skills of the solvable model meet its solution; those of a network come earlier",
+        source="arXiv:2404.17563, section 4",
+        cpu_s=(6.0, 500.0),
+    ),
     "parity-finite-tasks": Recipe(
         module="parity_finite_tasks",
         shows="500 tasks, not infinitely many, and one capacity: published exponents over alpha",
