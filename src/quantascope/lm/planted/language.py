@@ -50,7 +50,11 @@ def world_skills(world: str, law_seed: int) -> tuple[Skill, ...]:
 
 
 class Label(NamedTuple):
-    """One skill that rules a word, with its weight among those that do."""
+    """One skill that rules a word, with its weight among those that do.
+
+    `held_out` says that the block uses an entry which training text never shows: not only the
+    answer of that entry is new then, but the block with its operands.
+    """
 
     skill: str
     sub_skill: str
@@ -138,7 +142,7 @@ class Language:
         return PlantedDocument(tuple(words))
 
     def is_held_out(self, skill: Skill, slot: Slot) -> bool:
-        """Tell whether training text never shows this entry of a skill; at least one is.
+        """Tell whether training text never shows this entry of a skill; at least one is so.
 
         An answer without an entry (a fixed word of a template) is never held out.
         """
@@ -178,7 +182,9 @@ class Language:
         return [_noise_word(skill.cue, "cue"), *fillers, *self._body(skill, operands)]
 
     def _make_body(self, skill: Skill, operands: Operands) -> tuple[Word, ...]:
-        return tuple(self._word(skill, slot) for slot in skill.write(operands))
+        slots = skill.write(operands)
+        held_out = any(self.is_held_out(skill, slot) for slot in slots)
+        return tuple(_word(skill, slot, held_out=held_out) for slot in slots)
 
     def _shared(self, draws: Draws, *, training: bool) -> list[Word]:
         """Write a block with two cues; each answer is the one's or the other's with even odds."""
@@ -205,15 +211,6 @@ class Language:
     def _other(self, first: Skill, draws: Draws) -> Skill:
         group = self._partners[first.shape, first.n_answers]
         return draws.choice([skill for skill in group if skill is not first])
-
-    def _word(self, skill: Skill, slot: Slot) -> Word:
-        if slot.role == "operand":
-            return _noise_word(slot.text, slot.role)
-        if slot.role == "syntax":
-            return Word(slot.text, (Label(SYNTAX, skill.shape, slot.text),))
-        held_out = self.is_held_out(skill, slot)
-        label = Label(skill.name, slot.sub_skill, slot.entry, held_out=held_out)
-        return Word(slot.text, (label,))
 
     def _operands(self, skills: tuple[Skill, ...], draws: Draws, *, training: bool) -> Operands:
         """Draw operands; for training, until no answer uses a held-out entry."""
@@ -253,6 +250,14 @@ class Language:
         operands = first.draw(draws)
         skill = (first, second)[number % 2]
         return PlantedDocument((*words, *self._written(skill, operands, self._fillers(draws))))
+
+
+def _word(skill: Skill, slot: Slot, *, held_out: bool) -> Word:
+    if slot.role == "operand":
+        return _noise_word(slot.text, slot.role)
+    if slot.role == "syntax":
+        return Word(slot.text, (Label(SYNTAX, skill.shape, slot.text),))
+    return Word(slot.text, (Label(skill.name, slot.sub_skill, slot.entry, held_out=held_out),))
 
 
 def _noise_word(text: str, sub_skill: str) -> Word:
