@@ -195,14 +195,14 @@ class ParityStack:
             )
             hidden = controls.flatten(0, 1).index_select(0, place.flatten())
             hidden = hidden.view(n_streams, -1, controls.shape[2])
-            hidden = torch.baddbmm(hidden, x, bits).relu_()
-            logit = torch.bmm(hidden, readers).float() + offset[:, None, :]
+            hidden = _add_product(hidden, x, bits).relu_()
+            logit = _product(hidden, readers).float() + offset[:, None, :]
             signal = (logit.sigmoid_() - label[:, rows, None]).div_(n_rows)
             found["offset"][:, :, 1] += signal.sum(dim=1)
             signal = signal.to(self.dtype)
-            summed += torch.bmm(hidden.transpose(1, 2), signal)
-            back = torch.ops.aten.threshold_backward(torch.bmm(signal, transposed), hidden, 0)
-            found["bits"] += torch.bmm(x.transpose(1, 2), back)
+            summed += _product(hidden.transpose(1, 2), signal)
+            back = torch.ops.aten.threshold_backward(_product(signal, transposed), hidden, 0)
+            found["bits"] += _product(x.transpose(1, 2), back)
             self._add_by_subtask(found["control"], active, back)
         own = summed.gather(2, self._owner[None, :, None].expand(n_streams, -1, 1))
         found["readout"] += torch.cat([-own, own], dim=2)
@@ -287,8 +287,22 @@ def _chunks(total: int, size: int) -> Iterator[slice]:
 
 def _labels(inputs: torch.Tensor, subtask: torch.Tensor, subsets: torch.Tensor) -> torch.Tensor:
     """Give the parity of each sample's own bits as 0 or 1, axes ``(stream, sample)``."""
-    places = torch.stack([subset[active] for subset, active in zip(subsets, subtask, strict=True)])
-    return inputs.gather(2, places).float().sum(dim=2) % 2
+    places = torch.stack(
+        [subset.index_select(0, active) for subset, active in zip(subsets, subtask, strict=True)]
+    )
+    return (inputs.gather(2, places).int().sum(dim=2, dtype=torch.int32) & 1).float()
+
+
+def _product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Multiply stream by stream; a single one goes to the routine that copies no transposes."""
+    return torch.mm(a[0], b[0])[None] if len(a) == 1 else torch.bmm(a, b)
+
+
+def _add_product(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Add the product to `total`, in place where there is a single stream."""
+    if len(a) == 1:
+        return total[0].addmm_(a[0], b[0])[None]
+    return torch.baddbmm(total, a, b)
 
 
 def _check(streams: Sequence[ParityStream], members: Sequence[Sequence[ParityMember]]) -> None:

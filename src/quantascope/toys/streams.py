@@ -5,16 +5,16 @@ it would have seen, and networks that share a seed share their samples.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
+import numpy as np
 import torch
 
-from quantascope.core.rng import derive_seed
+from quantascope.core.rng import derive_seed, stream
 from quantascope.toys.bits import draw_bytes
 from quantascope.toys.parity import ParityTask
 
-__all__ = ["Batch", "FiniteStream", "OnlineStream", "Stream", "draw_subtasks"]
+__all__ = ["Batch", "FiniteStream", "OnlineStream", "Stream"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +73,14 @@ class OnlineStream:
 
     def batch(self, step: int) -> Batch:
         """Draw the samples of a step."""
+        # how often each subtask comes is multinomial: drawing counts gives samples in order
+        counts = stream(self._seed, "parity", "counts", step).multinomial(
+            self.largest, self._task.frequencies
+        )
         self._generator.manual_seed(derive_seed(self._seed, "parity", "online", step))
-        subtask = draw_subtasks(self._task, self.largest, generator=self._generator)
         packed = draw_bytes(self.largest, self._task.n, generator=self._generator)
-        return Batch(subtask.sort().values, packed)
+        subtask = np.repeat(np.arange(self._task.n_tasks), counts)
+        return Batch(torch.from_numpy(subtask).to(packed.device), packed)
 
 
 class FiniteStream:
@@ -114,7 +118,10 @@ class FiniteStream:
         self.steps_per_epoch = -(-n_samples // self.largest)
         self._generator = torch.Generator(device=device)
         self._generator.manual_seed(derive_seed(seed, "parity", "finite", n_samples))
-        self._subtask = draw_subtasks(task, n_samples, generator=self._generator).int()
+        rng = stream(seed, "parity", "counts", n_samples)
+        counts = rng.multinomial(n_samples, task.frequencies)
+        subtask = np.repeat(np.arange(task.n_tasks, dtype=np.int32), counts)
+        self._subtask = torch.from_numpy(subtask).to(device)
         self._packed = draw_bytes(n_samples, task.n, generator=self._generator)
         self._order: tuple[int, torch.Tensor] | None = None
 
@@ -122,8 +129,8 @@ class FiniteStream:
         """Give the samples of a step of its epoch's shuffle."""
         epoch, place = divmod(step, self.steps_per_epoch)
         order = self._epoch(epoch)[place * self.largest : (place + 1) * self.largest]
-        subtask, within = self._subtask[order].sort(stable=True)
-        return Batch(subtask.long(), self._packed[order[within]])
+        chosen = order.sort().values  # samples lie by subtask, so that sorted places are in order
+        return Batch(self._subtask[chosen].long(), self._packed[chosen])
 
     def _epoch(self, epoch: int) -> torch.Tensor:
         if self._order is None or self._order[0] != epoch:
@@ -132,17 +139,3 @@ class FiniteStream:
             order = torch.randperm(self.n_samples, generator=self._generator, device=device)
             self._order = epoch, order
         return self._order[1]
-
-
-def draw_subtasks(task: ParityTask, count: int, *, generator: torch.Generator) -> torch.Tensor:
-    """Draw subtasks by their frequencies, int64 from 0, axis ``sample``."""
-    cumulative = _cumulative(task, generator.device)
-    uniform = torch.rand(count, dtype=torch.float64, generator=generator, device=generator.device)
-    # right: a subtask of frequency 0 has an empty interval and is never drawn
-    return torch.searchsorted(cumulative, uniform, right=True).clamp_(max=task.n_tasks - 1)
-
-
-@lru_cache(maxsize=64)
-def _cumulative(task: ParityTask, device: torch.device) -> torch.Tensor:
-    total = torch.from_numpy(task.frequencies).cumsum(0)
-    return (total / total[-1]).to(device)
