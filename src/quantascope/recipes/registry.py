@@ -69,13 +69,13 @@ RECIPES: Final[dict[str, Recipe]] = {
         module="toy_clusters",
         shows="on known power-law groups the envelope's slope shrinks towards 1",
         source="arXiv:2303.13506, figures A10 and A11",
-        cpu_s=(17.0, 900.0),
+        cpu_s=(10.0, 900.0),
     ),
     "slope-table": Recipe(
         module="slope_table",
         shows="planted worlds calibrate the slope: intervals that cover, errors below .05",
         source="arXiv:2303.13506, figures A9 to A11",
-        cpu_s=(25.0, 1200.0),
+        cpu_s=(8.0, 1100.0),
     ),
     "exponent-scatter": Recipe(
         module="exponent_scatter",

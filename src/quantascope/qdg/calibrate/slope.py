@@ -116,8 +116,7 @@ def calibrate_slopes(
     population = len(vectors)
     points = thinned_size(population) or (min(population, max(SIZES)) if simulate else 0)
     if points < _MIN_POINTS:
-        reason = _outside(population)
-        return [_not_calibrated(method, reason, level, population) for method in methods]
+        return not_calibrated(methods, _outside(population), level=level, population=population)
     order = stream(seed, "thin").permutation(population)[:points]
     reading = read_vectors(np.asarray(vectors[np.sort(order)], dtype=np.float32), seed=seed)
     table, digest = shipped_table()
@@ -163,7 +162,7 @@ def calibrate_reading(
     chosen = np.flatnonzero(table["points"] == points)
     if not len(chosen):
         reason = f"the table has no worlds of {points} points"
-        return [_not_calibrated(method, reason, level, population) for method in methods]
+        return not_calibrated(methods, reason, level=level, population=population)
     rows = {name: column[chosen] for name, column in table.items()}
     worlds = _conditions(rows)
     counts = {"points": points, "population": population}
@@ -183,11 +182,32 @@ def calibrate_reading(
         try:
             belt = fit_belt(rows["slope"], rows[method], worlds[:, known])
         except ValueError as error:  # too few worlds in which the method read a slope
-            found.append(_not_calibrated(method, str(error), level, population))
+            found += not_calibrated((method,), str(error), level=level, population=population)
             continue
         inverted = belt.invert(read, here[0, known], level=level)
         found.append(_slope(method, read, inverted, record))
     return found
+
+
+def not_calibrated(
+    methods: Sequence[str], reason: str, *, level: float, population: int
+) -> list[CalibratedSlope]:
+    """Give for each method the answer that there is none, with the reason."""
+    nan = float("nan")
+    return [
+        CalibratedSlope(
+            method=method,
+            read=nan,
+            estimate=nan,
+            lo=nan,
+            hi=nan,
+            level=level,
+            calibrated=False,
+            reason=reason,
+            population=population,
+        )
+        for method in methods
+    ]
 
 
 def _conditions(rows: Table) -> NDArray[np.float64]:
@@ -220,21 +240,6 @@ def _slope(method: str, read: float, inverted: Inverted, record: dict[str, Any])
         calibrated=bool(np.isfinite(inverted.estimate)),
         reason=inverted.reason,
         **record,
-    )
-
-
-def _not_calibrated(method: str, reason: str, level: float, population: int) -> CalibratedSlope:
-    nan = float("nan")
-    return CalibratedSlope(
-        method=method,
-        read=nan,
-        estimate=nan,
-        lo=nan,
-        hi=nan,
-        level=level,
-        calibrated=False,
-        reason=reason,
-        population=population,
     )
 
 
