@@ -195,9 +195,8 @@ def compare_losses(n_steps: int) -> None:
             losses[half] = state.history.table("mean_loss_test")
         for place, width in enumerate(widths):
             a, b = losses[False][-1, place], losses[True][-1, place]
-            print(
-                f"seed {seed} width {width} after {n_steps} steps: float32 {a:.5f} bfloat16 {b:.5f} nat, {100 * (b / a - 1):+.2f} %"
-            )
+            losses_of = f"float32 {a:.5f}, bfloat16 {b:.5f} nat, {100 * (b / a - 1):+.2f} %"
+            print(f"seed {seed}, width {width}, {n_steps} steps: {losses_of}")
 
 
 def main() -> None:
