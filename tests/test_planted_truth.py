@@ -75,7 +75,8 @@ def test_labels_of_other_documents_are_refused(world):
 @pytest.mark.parametrize("max_length", [128, 2])
 def test_a_tokenizer_of_other_pieces_gets_the_labels_of_its_words(max_length):
     """Cut at every second token, so that pieces begin inside quotes of three bytes too."""
-    texts = [document.text for document in planted_documents("planted:planted", seed=9)][:300]
+    documents = planted_documents("planted:planted", seed=9, n_documents=200)
+    texts = [document.text for document in documents]
     tokenizer = train_bpe(texts, vocab_size=300)
     corpus = corpus_of(("planted:planted",), tokenizer, max_length=max_length)
     truth = truth_of(corpus)
