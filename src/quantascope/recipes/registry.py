@@ -99,7 +99,7 @@ RECIPES: Final[dict[str, Recipe]] = {
         module="parity_scaling",
         shows="loss of parity networks over parameters, steps and samples",
         source="arXiv:2303.13506, figure 2",
-        cpu_s=(40.0, 3_000_000.0),
+        cpu_s=(27.0, 3_000_000.0),
     ),
     "parity-exponents": Recipe(
         module="parity_exponents",
@@ -111,7 +111,7 @@ RECIPES: Final[dict[str, Recipe]] = {
         module="skill_curves",
         shows="skills of the solvable model meet its solution; those of a network come earlier",
         source="arXiv:2404.17563, section 4",
-        cpu_s=(6.0, 500.0),
+        cpu_s=(3.0, 60.0),
     ),
     "parity-finite-tasks": Recipe(
         module="parity_finite_tasks",

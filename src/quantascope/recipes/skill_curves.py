@@ -3,7 +3,7 @@
 Source: arXiv:2404.17563, sections 3 and 4 (the multilinear model; its constant read off the first
 skill of a network, the other skills then follow without a fit).
 Command: quantascope reproduce skill-curves; --quick trains the network on 20 bits at width 64.
-Cost: 3 CPU-s with --quick, 8 CPU-minutes in full.
+Cost: 3 CPU-s with --quick, 60 CPU-s in full.
 Expected: the model itself, trained on drawn samples, meets the closed curve; skill k emerges after
 T_1 p_1 / p_k steps. A ReLU network trained with Adam on cross-entropy, which the source does not
 use, is measured beside it: its rare skills emerge earlier than the first one predicts.
@@ -47,12 +47,15 @@ class Config:
     )
     width: int = 1000
     network_steps: int = 4000
-    earlier: tuple[float, float] = (0.55, 0.15)
+    earlier: tuple[float, float] = (0.34, 0.12)
     """Emergence of the network's last skill over the predicted one: expected, tolerance."""
 
 
 QUICK: Final = Config(
-    setting=replace(SMALL, n_tasks=5, n_test_each=500), width=64, network_steps=1500
+    setting=replace(SMALL, n_tasks=5, n_test_each=500),
+    width=64,
+    network_steps=1500,
+    earlier=(0.55, 0.15),
 )
 
 
