@@ -124,14 +124,19 @@ def test_every_run_is_planned_once_whatever_its_kind():
     assert places == list(range(len(runs)))
 
 
-def test_half_products_give_gradients_to_their_eight_bits():
-    """Each product rounds to a share of 2^-9, signs at random: 1 % of the norm is five of them."""
+def test_half_products_disturb_a_gradient_far_less_than_another_batch_does():
+    """Rounding to 8 bits, signs at random, against sampling: a twentieth is allowed, not none."""
     runs = [RUN, replace(RUN, width=6)]
     params = stack_of(runs).start()
-    exact, half = (stack_of(runs, half=half).gradients(params, 0) for half in (False, True))
-    for name, value in exact.items():
-        share = (half[name] - value).norm() / value.norm()
-        assert 0 < share < 0.01
+
+    def gradient(*, half, step):
+        found = stack_of(runs, half=half).gradients(params, step)
+        return torch.cat([value.flatten() for value in found.values()])
+
+    exact = gradient(half=False, step=0)
+    rounding = (gradient(half=True, step=0) - exact).norm()
+    sampling = (gradient(half=False, step=1) - exact).norm()
+    assert 0 < rounding < sampling / 20
 
 
 def test_adam_equals_torch_adamw():
