@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import brentq
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import ArpackError, eigsh
 from sklearn.cluster import KMeans
 
 from quantascope.core.rng import derive_seed
@@ -25,7 +25,7 @@ from quantascope.qdg.leiden import leiden_groupings
 from quantascope.qdg.ranks import envelope, rank_sizes
 from quantascope.qdg.spectral import spectral_embedding
 
-__all__ = ["METHODS", "Reading", "read_vectors", "zipf_slope"]
+__all__ = ["FEWEST", "METHODS", "Reading", "read_vectors", "zipf_slope"]
 
 Labels = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -40,6 +40,9 @@ _FINE: Final = 8.0
 """Leiden resolutions: one that keeps large groups whole, one whose groups are pure."""
 _EIGENVALUES: Final = 20
 _NEIGHBORS: Final = 15
+FEWEST: Final = 200
+"""Points below which no slope is read."""
+_UNIT: Final = 1e-2  # half precision rounds squared lengths by 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,24 +78,29 @@ def read_vectors(vectors: NDArray[np.floating], *, seed: int = 0) -> Reading:
     Returns
     -------
     Reading
-        Every field finite, unless the clusters give no slope (NaN).
+        Slopes are NaN where there is none to read: all vectors alike, too few clusters.
 
     Raises
     ------
     ValueError
-        If there are fewer than 200 vectors.
+        If there are fewer than 200 vectors, or one is neither 0 nor of length 1.
 
     Notes
     -----
     Dense: about 2 CPU-seconds at 2,000 points, growing as their cube.
     """
-    if len(vectors) < 200:
-        raise ValueError(f"vectors: {len(vectors)}; at least 200 are needed to read a slope")
     points = np.asarray(vectors, dtype=np.float32)
+    if points.ndim != 2 or len(points) < FEWEST:
+        raise ValueError(f"vectors: shape {points.shape}; allowed are ({FEWEST} or more, dim)")
+    lengths = np.einsum("ij,ij->i", points, points, dtype=np.float64)
+    if not np.all((np.abs(lengths - 1) < _UNIT) | (lengths == 0)):
+        raise ValueError(
+            f"vectors: squared lengths from {lengths.min():.3g} to {lengths.max():.3g}; allowed "
+            "are unit vectors (or 0)"
+        )
     coarse, fine = _leiden(points, seed)
     eigenvalues, dimension = _spectrum(points)
     total = points.sum(axis=0, dtype=np.float64)
-    lengths = np.einsum("ij,ij->i", points, points, dtype=np.float64)
     sizes = np.bincount(coarse)
     pairs, n_pairs = _pair_sums(points, coarse, lengths)
     return Reading(
@@ -150,7 +158,10 @@ def _leiden(points: Vectors, seed: int) -> tuple[Labels, Labels]:
 
 def _envelope_slope(points: Vectors, seed: int) -> float:
     counts = np.unique(np.maximum(2, np.round(_COUNTS * len(points)).astype(int)))
-    embedding = spectral_embedding(points, int(counts[-1]))
+    try:
+        embedding = spectral_embedding(points, int(counts[-1]))
+    except np.linalg.LinAlgError:  # many equal points: eigenvalues coincide and the solver fails
+        return float("nan")
     start = derive_seed(seed, "calibrate", bits=31)
     sizes = {
         int(k): rank_sizes(
@@ -171,11 +182,19 @@ def _spectrum(points: Vectors) -> tuple[NDArray[np.float64], float]:
     trace = float(np.trace(gram, dtype=np.float64))
     squares = float(np.square(gram, dtype=np.float64).sum())
     dimension = trace**2 / squares if squares > 0 else float("nan")
-    if len(gram) <= 2 * _EIGENVALUES:
-        return np.linalg.eigvalsh(gram.astype(np.float64))[::-1][:_EIGENVALUES], dimension
-    start = np.arange(1, len(gram) + 1, dtype=np.float32)  # ones would be in the kernel
-    values = eigsh(gram, k=_EIGENVALUES, v0=start, return_eigenvectors=False, tol=1e-4)
-    return np.sort(values.astype(np.float64))[::-1], dimension
+    return _largest(gram, _EIGENVALUES), dimension
+
+
+def _largest(matrix: NDArray[np.float32], n: int) -> NDArray[np.float64]:
+    """Largest eigenvalues, falling: by Lanczos, by the dense solver where that cannot work."""
+    start = np.arange(1, len(matrix) + 1, dtype=np.float32)  # ones would be in the kernel
+    if len(matrix) > 2 * n:
+        try:
+            values = eigsh(matrix, k=n, v0=start, return_eigenvectors=False, tol=1e-4)
+            return np.sort(values.astype(np.float64))[::-1]
+        except ArpackError:  # not converged, or nothing but zeros
+            pass
+    return np.linalg.eigvalsh(matrix.astype(np.float64))[::-1][:n]
 
 
 def _pair_sums(

@@ -17,7 +17,7 @@ from quantascope.core.rng import stream
 from quantascope.qdg.calibrate.belt import Inverted, fit_belt
 from quantascope.qdg.calibrate.design import SIZES, thinned_size
 from quantascope.qdg.calibrate.matching import matched_table
-from quantascope.qdg.calibrate.readings import METHODS, Reading, read_vectors
+from quantascope.qdg.calibrate.readings import FEWEST, METHODS, Reading, read_vectors
 from quantascope.qdg.calibrate.table import Table, format_table, shipped_table, table_hash
 
 __all__ = [
@@ -31,7 +31,6 @@ DEFAULT_METHOD: Final = "spectrum"
 """The method with the smallest error and the narrowest interval (docs/calibration.md)."""
 _LEAST: Final = 1e-3
 """Below this an excess of similarity is noise, and its logarithm is not taken."""
-_MIN_POINTS: Final = 200
 _KNOWN: Final = {"spectrum": slice(4), "leiden": slice(5), "envelope": slice(5)}
 """Conditions that enter a method's belt: the spectrum has nothing to do with coarse clusters."""
 
@@ -115,7 +114,7 @@ def calibrate_slopes(
         )
     population = len(vectors)
     points = thinned_size(population) or (min(population, max(SIZES)) if simulate else 0)
-    if points < _MIN_POINTS:
+    if points < FEWEST:
         return not_calibrated(methods, _outside(population), level=level, population=population)
     order = stream(seed, "thin").permutation(population)[:points]
     reading = read_vectors(np.asarray(vectors[np.sort(order)], dtype=np.float32), seed=seed)
@@ -222,7 +221,7 @@ def _conditions(rows: Table) -> NDArray[np.float64]:
     return np.column_stack(
         [
             mean,
-            np.log(fine / (1 - mean)),
+            np.log(fine / np.maximum(1 - mean, _LEAST)),
             rows["dimension"],
             np.log(rows["population"] / rows["points"]),
             np.log(coarse / fine),
