@@ -177,7 +177,12 @@ def _sweep(settings: dict[str, Any]) -> "ParitySweep":
     from quantascope.toys.training import Schedule, Stopping, eval_steps
 
     names = {name: f"--{name.replace('_', '-')}" for name in settings}
-    names |= {"n_test_per_subtask": "--n-test-each", "learning_rate": "--lr", "n_steps": "--steps"}
+    names |= {
+        "n_test_per_subtask": "--n-test-each",
+        "learning_rate": "--lr",
+        "n_steps": "--steps",
+        "n_evals": "--evals",
+    }
     with said_as(names):
         runs = tuple(
             ParityRun(

@@ -84,11 +84,9 @@ def eval_steps(schedule: Schedule) -> NDArray[np.int64]:
     ValueError
         If a count is below 1.
     """
-    if min(schedule.n_steps, schedule.n_evals, schedule.first_eval) < 1 or schedule.every < 0:
-        raise ValueError(
-            f"n_steps, n_evals, first_eval: {schedule.n_steps}, {schedule.n_evals}, "
-            f"{schedule.first_eval} found; each at least 1"
-        )
+    for name, least in (("n_steps", 1), ("n_evals", 1), ("first_eval", 1), ("every", 0)):
+        if getattr(schedule, name) < least:
+            raise ValueError(f"{name}: {getattr(schedule, name)} found; at least {least} is needed")
     if schedule.every:
         grid = list(range(schedule.every, schedule.n_steps + 1, schedule.every))
     else:
