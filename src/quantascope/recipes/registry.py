@@ -75,7 +75,7 @@ RECIPES: Final[dict[str, Recipe]] = {
         module="slope_table",
         shows="planted worlds calibrate the slope: intervals that cover, errors below .05",
         source="arXiv:2303.13506, figures A9 to A11",
-        cpu_s=(8.0, 1100.0),
+        cpu_s=(8.0, 1000.0),
     ),
     "exponent-scatter": Recipe(
         module="exponent_scatter",
@@ -106,6 +106,12 @@ RECIPES: Final[dict[str, Recipe]] = {
         shows="exponents over alpha against theory with and without an end; --form reduced: 25 min",
         source="arXiv:2303.13506, figure A4",
         cpu_s=(45.0, 10_000_000.0),
+    ),
+    "compositional-parity": Recipe(
+        module="compositional_parity",
+        shows="a parity over many bits is learned with its parts, and not without them",
+        source="arXiv:2505.15811, section 2",
+        cpu_s=(26.0, 90_000.0),
     ),
     "skill-curves": Recipe(
         module="skill_curves",

@@ -2,7 +2,7 @@
 
 Source: arXiv:2303.13506, figures A9 to A11: where it is known, the envelope is off by .2 to .3.
 Command: ``quantascope reproduce slope-table`` fills the table and tests it on 300 new worlds, some
-1,100 CPU-s; ``--quick`` tests the shipped table on 16 worlds of 1,000 points, 8 CPU-s.
+1,000 CPU-s; ``--quick`` tests the shipped table on 16 worlds of 1,000 points, 8 CPU-s.
 Expected: on worlds of 2,000 points with slopes from .8 to 1.5, drawn with other seeds at other
 slopes, similarities and dimensions, the 90 % interval covers the truth in 85 to 95 %, and the mean
 error is below .05, where the envelope as it stands errs by .1 to .3. The filled table is
@@ -16,7 +16,6 @@ from typing import Final
 
 import numpy as np
 
-from quantascope.core.rng import derive_seed
 from quantascope.plots.calibrate import plot_calibrated
 from quantascope.qdg.calibrate.design import Planted, Range, planted_conditions, read_worlds
 from quantascope.qdg.calibrate.readings import METHODS, Reading
@@ -51,7 +50,7 @@ QUICK: Final = Config(rows=(), points=1000, n_tests=16, error=0.1)
 def run(config: Config, *, seed: int) -> RecipeResult:
     """Fill the table, or take the shipped one, and test it on worlds it does not hold."""
     table = fill_table(config, seed=seed) if config.rows else shipped_table()[0]
-    worlds = columns(read_worlds(_test_conditions(config, seed), seed=derive_seed(seed, "test")))
+    worlds = columns(read_worlds(_test_conditions(config, seed + 1), seed=seed + 1))
     tests = {method: _tested(worlds, table, config, method) for method in METHODS}
     return RecipeResult(
         name="slope-table",
@@ -78,7 +77,7 @@ def _test_conditions(config: Config, seed: int) -> list[Planted]:
         points=config.points,
         population=config.points,
         within=config.tested,
-        seed=derive_seed(seed, "test"),
+        seed=seed,
     )
 
 
@@ -103,15 +102,15 @@ def _tested(worlds: Table, table: Table, config: Config, method: str) -> Table:
 
 def _checks(config: Config, tests: dict[str, Table]) -> Iterator[Check]:
     for method, test in tests.items():
-        known = test["calibrated"]
+        known, aim = test["calibrated"], 0.05 if method == DEFAULT_METHOD else 0.1
         slope = test["slope"][known]
         covered = (test["lo"][known] <= slope) & (slope <= test["hi"][known])
         yield Check(
             name=f"{method}: share of 90 % intervals that hold the truth",
             expected=0.9,
             obtained=float(covered.mean()),
-            tolerance=max(0.05, 3 * np.sqrt(0.09 / config.n_tests)),
-            bound="85 to 95 %, or 3 binomial errors where there are fewer than 300 worlds",
+            tolerance=max(aim, 3 * np.sqrt(0.09 / config.n_tests)),
+            bound=f"{aim:g}, or 3 binomial errors where there are fewer than 300 worlds",
             source="measured here",
         )
         error = np.abs(test["estimate"][known] - slope)
