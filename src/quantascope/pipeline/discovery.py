@@ -13,7 +13,7 @@ from scipy import sparse
 from quantascope.core.errors import ArtefactError
 from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
 from quantascope.pipeline.context import CorpusArrays, StageContext
-from quantascope.qdg.calibrate import CalibratedSlope, calibrate_slopes
+from quantascope.qdg.calibrate import METHODS, CalibratedSlope, calibrate_slopes, not_calibrated
 from quantascope.qdg.clusters import PreviousMembers, assemble_clusters
 from quantascope.qdg.config import ClustersConfig
 from quantascope.qdg.graph import knn_graph
@@ -29,6 +29,10 @@ __all__ = ["make_clusters", "make_fits", "make_graph", "make_labels", "make_rank
 
 _SPECTRAL: Final = "spectral"
 _MATCHED_WORLDS: Final = 150
+_LEVEL: Final = 0.9
+_SIGN_FREE: Final = (
+    "gradients are compared whatever their sign, planted worlds are not; the published method is"
+)
 _MAX_SPECTRAL: Final = 20_000  # 5 GB of float32 matrices
 
 
@@ -117,8 +121,11 @@ def make_ranks(context: StageContext) -> dict[str, Any]:
 def _calibrated(context: StageContext) -> list[CalibratedSlope]:
     """Read the run's slope without its bias, where the table serves or worlds are planted."""
     config = context.config.ranks
-    sketch = np.asarray(open_array(context.run.stage("sketch"), "sketch", name="sketch.zarr")[:])
-    return calibrate_slopes(sketch, simulate=_MATCHED_WORLDS * config.calibrate, seed=config.seed)
+    sketch = open_array(context.run.stage("sketch"), "sketch", name="sketch.zarr")
+    if context.run.require("graph").config.get("sign_free", False):
+        return not_calibrated(METHODS, _SIGN_FREE, level=_LEVEL, population=len(sketch))
+    worlds = _MATCHED_WORLDS * config.calibrate
+    return calibrate_slopes(np.asarray(sketch[:]), level=_LEVEL, simulate=worlds, seed=config.seed)
 
 
 def make_fits(context: StageContext) -> dict[str, Any]:
