@@ -128,7 +128,10 @@ def _coherence(run: Run) -> str:
 def _slope(run: Run) -> str:
     fit = run.fits.loc["envelope_slope"]
     if not fit["identified"]:
-        return f"No slope is given for the rank-frequency envelope: {fit['reason']}."
+        return (
+            f"No slope is given for the rank-frequency envelope: {fit['reason']}. "
+            f"{_calibration(run)}"
+        )
     text = (
         f"The rank-frequency envelope has slope {fit['estimate']:.2f} "
         f"[{fit['lo']:.2f}, {fit['hi']:.2f}] over ranks {fit['range_lo']:.0f} to "
@@ -144,10 +147,10 @@ def _calibration(run: Run) -> str:
     known = rows[rows["calibrated"].astype(bool)]
     if known.empty:
         why = f": {rows['reason'].iloc[0]}" if len(rows) else ""
-        return f"It must not be compared with a scaling exponent yet; no calibrated slope{why}."
+        return f"No calibrated slope{why}. So none may be compared with a scaling exponent yet."
     each = ", ".join(
         f"{row['estimate']:.2f} [{row['lo']:.2f}, {row['hi']:.2f}] "
-        f"({name.removeprefix('calibrated_')})"
+        f"({name.removeprefix('calibrated_')}{', ' * bool(row['reason'])}{row['reason']})"
         for name, row in known.iterrows()
     )
     text = (
