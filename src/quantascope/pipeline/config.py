@@ -25,6 +25,7 @@ from quantascope.qdg.config import (
 __all__ = [
     "RunConfig",
     "dump_config",
+    "get_value",
     "load_config",
     "parse_config",
     "replace_values",
@@ -71,6 +72,7 @@ _MINIMA: Final[dict[str, int]] = {
     "selection.n": 2,
     "selection.max_per_document": 1,
     "sketch.dim": 1,
+    "sketch.moment_preds": 1,
     "sketch.targets_per_pass": 1,
     "sketch.shard_preds": 1,
     "graph.n_neighbors": 1,
@@ -157,6 +159,12 @@ def replace_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
             table, _, key = address.partition(".")
             config = _with_value(config, table, key=key, value=value)
     return config
+
+
+def get_value(config: RunConfig, address: str) -> Any:
+    """Give the value at ``stage.key``."""
+    table, _, key = address.partition(".")
+    return getattr(getattr(config, table), key)
 
 
 def _parse_value(text: str) -> Any:

@@ -19,6 +19,7 @@ from quantascope.qdg.config import ClustersConfig
 from quantascope.qdg.graph import knn_graph
 from quantascope.qdg.labels import label_clusters
 from quantascope.qdg.leiden import Grouping, leiden_groupings
+from quantascope.qdg.merging import merged_grouping
 from quantascope.qdg.ranks import envelope, envelope_slope, rank_sizes
 from quantascope.qdg.spectral import spectral_groupings
 from quantascope.store.arrays import open_array
@@ -28,6 +29,7 @@ from quantascope.store.tables import read_table, write_table
 __all__ = ["make_clusters", "make_fits", "make_graph", "make_labels", "make_ranks"]
 
 _SPECTRAL: Final = "spectral"
+_MERGED: Final = "merged"
 _MATCHED_WORLDS: Final = 150
 _LEVEL: Final = 0.9
 _SIGN_FREE: Final = (
@@ -42,7 +44,11 @@ def make_graph(context: StageContext) -> dict[str, Any]:
     sketch = np.asarray(open_array(context.run.stage("sketch"), "sketch", name="sketch.zarr")[:])
     with context.track("graph", len(sketch), unit="predictions") as advance:
         graph = knn_graph(
-            sketch, n_neighbors=config.n_neighbors, block=config.block, advance=advance
+            sketch,
+            n_neighbors=config.n_neighbors,
+            sign_free=config.sign_free,
+            block=config.block,
+            advance=advance,
         ).tocoo()
     edges = pa.table(
         {
@@ -66,6 +72,7 @@ def make_clusters(context: StageContext) -> dict[str, Any]:
         sketch=np.asarray(sketch[:]),
         pred=preds.column("pred").to_numpy(),
         doc=preds.column("doc").to_numpy(),
+        sign_free=bool(context.run.require("graph").config["sign_free"]),
         n_shuffles=config.null_shuffles,
         seed=config.seed,
         previous=_previous_members(context.run),
@@ -123,7 +130,7 @@ def _calibrated(context: StageContext) -> list[CalibratedSlope]:
     config = context.config.ranks
     sketch = open_array(context.run.stage("sketch"), "sketch", name="sketch.zarr")
     if context.run.require("graph").config.get("sign_free", False):
-        return not_calibrated(METHODS, _SIGN_FREE, level=_LEVEL, population=len(sketch))
+        return not_calibrated(METHODS, _SIGN_FREE, level=_LEVEL, population=sketch.shape[0])
     worlds = _MATCHED_WORLDS * config.calibrate
     return calibrate_slopes(np.asarray(sketch[:]), level=_LEVEL, simulate=worlds, seed=config.seed)
 
@@ -178,7 +185,7 @@ def make_labels(context: StageContext) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ClusterShard:
-    """One resolution of Leiden, or the whole spectral family."""
+    """One resolution of Leiden, the merged grouping, or the whole spectral family."""
 
     run: RunFolder
     config: ClustersConfig
@@ -188,14 +195,16 @@ class ClusterShard:
     @property
     def name(self) -> str:
         """Name of the shard's files."""
-        return self.method if self.method == _SPECTRAL else f"leiden-{self.resolution:g}"
+        return f"leiden-{self.resolution:g}" if self.method == "leiden" else self.method
 
 
 def _cluster_shards(context: StageContext) -> list[ClusterShard]:
     config = context.config.clusters
     resolutions = sorted(set(config.resolutions))
     leiden = [ClusterShard(context.run, config, "leiden", r) for r in resolutions]
-    return [ClusterShard(context.run, config, _SPECTRAL)] * _has_spectral(context) + leiden
+    merged = [ClusterShard(context.run, config, _MERGED)] * config.merge
+    spectral = [ClusterShard(context.run, config, _SPECTRAL)] * _has_spectral(context)
+    return [*spectral, *merged, *leiden]
 
 
 def _has_spectral(context: StageContext) -> bool:
@@ -216,8 +225,8 @@ def _groupings(context: StageContext, work: list[ClusterShard]) -> list[Grouping
             advance(1)
 
         context.run_shards("clusters", _cluster, todo, on_done=keep)
-    leiden_first = sorted(work, key=lambda shard: shard.method)
-    return [g for shard in leiden_first for g in unpack_groupings(shards.load(shard.name))]
+    by_method = sorted(work, key=lambda shard: shard.method)  # leiden, merged, spectral
+    return [g for shard in by_method for g in unpack_groupings(shards.load(shard.name))]
 
 
 def _cluster(shard: ClusterShard) -> list[Grouping]:
@@ -230,8 +239,12 @@ def _cluster(shard: ClusterShard) -> list[Grouping]:
             n_clusters=config.n_clusters,
             n_init=config.n_init,
             stability_counts=config.stability_counts,
+            sign_free=bool(shard.run.require("graph").config["sign_free"]),
             seed=config.seed,
         )
+    if shard.method == _MERGED:
+        sketch = open_array(shard.run.stage("sketch"), "sketch", name="sketch.zarr")
+        return [merged_grouping(read_graph(shard.run), np.asarray(sketch[:]), config=config)]
     return leiden_groupings(
         read_graph(shard.run),
         resolutions=(shard.resolution,),

@@ -21,8 +21,8 @@ from quantascope.lm.architecture import weights_sha256
 from quantascope.lm.fingerprint import document_hash
 from quantascope.pipeline.config import RunConfig, load_config, stage_config
 from quantascope.pipeline.runner import run_stages, write_config
-from quantascope.qdg.config import ClustersConfig, GraphConfig
-from quantascope.qdg.discover import Discovery
+from quantascope.qdg.config import ClustersConfig, GraphConfig, SketchConfig
+from quantascope.qdg.discover import Discovery, Method, method_settings
 from quantascope.qdg.discover import discover as discover_in_memory
 from quantascope.qdg.persample import LossPerSample
 from quantascope.store.arrays import write_array, write_npy
@@ -47,7 +47,8 @@ def discover(
     run: str | Path | None = None,
     render: Render | None = None,
     name: str = "module",
-    dim: int = 4096,
+    method: Method = "default",
+    dim: int | None = None,
     graph: GraphConfig | None = None,
     clusters: ClustersConfig | None = None,
     seed: int = 0,
@@ -69,10 +70,12 @@ def discover(
         Gives for a batch the text of each sample and its target; None numbers the samples.
     name
         Name of the module in the run.
+    method
+        ``default``, or ``published`` for the plain cosine of all gradients.
     dim
-        Numbers of a sketch.
+        Numbers of a sketch; None for the method's.
     graph, clusters
-        Settings; None for the defaults, without the spectral family.
+        Settings; None for the method's, without the spectral family.
     seed
         Seed of the sketch; that of the clustering is in its settings.
 
@@ -95,15 +98,24 @@ def discover(
     """
     if run is not None:
         _check_folder(RunFolder(Path(run)))
-    graph, clusters = graph or GraphConfig(), clusters or ClustersConfig(spectral=False)
+    sketch, links, settings = method_settings(method)
+    sketch = replace(sketch, input_dim=0, seed=seed, dim=sketch.dim if dim is None else dim)
+    graph, clusters = graph or links, clusters or settings
     batches = list(batches) if run is not None else batches
     found = discover_in_memory(
-        module, batches, loss_per_sample, dim=dim, graph=graph, clusters=clusters, seed=seed
+        module,
+        batches,
+        loss_per_sample,
+        method=method,
+        dim=sketch.dim,
+        graph=graph,
+        clusters=clusters,
+        seed=seed,
     )
     if run is not None:
         samples = _Samples.of(module, batches, loss_per_sample, render=render)
         folder = RunFolder(Path(run))
-        config = _config(found, dim=dim, graph=graph, clusters=clusters, seed=seed)
+        config = _config(found, sketch=sketch, graph=graph, clusters=clusters)
         _write_run(folder, config, module, samples=samples, found=found, name=name)
         run_stages(folder, config, kinds=_STAGES_BEHIND)
     return found
@@ -178,7 +190,7 @@ def _render(batch: Any, render: Render | None, *, n: int, first: int) -> Sequenc
 
 
 def _config(
-    found: Discovery, *, dim: int, graph: GraphConfig, clusters: ClustersConfig, seed: int
+    found: Discovery, *, sketch: SketchConfig, graph: GraphConfig, clusters: ClustersConfig
 ) -> RunConfig:
     base = RunConfig()
     n = len(found.sketch)
@@ -187,7 +199,7 @@ def _config(
         models=replace(base.models, suite=_MODULE),
         corpus=replace(base.corpus, source=(_MODULE,)),
         selection=replace(base.selection, n=n, copied_ngram=0, repeated_context=0),
-        sketch=replace(base.sketch, engine=found.how, dim=dim, input_dim=0, seed=seed),
+        sketch=replace(sketch, engine=found.how),
         graph=graph,
         clusters=clusters,
     )

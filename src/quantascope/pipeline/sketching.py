@@ -1,6 +1,7 @@
 """The sketch stage: gradients of the selected predictions, shard by shard, in selection order."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ __all__ = ["make_sketch"]
 Sequence = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Token ids of one document, and the positions of its targets."""
 
+_MAPS: Final = "whitening"
 _CHUNK_ROWS: Final = 4096  # 32 MB of half-precision sketches in hand while shards are put in order
 
 
@@ -29,6 +31,8 @@ class SketchShard:
     sequences: tuple[Sequence, ...]
     n_preds: int
     place: int
+    maps: Path | None = None
+    """File of the whitening of all blocks; None where gradients are compared as they are."""
 
     def name(self, part: str) -> str:
         """Name of the shard's file for ``sketch`` or ``norms``."""
@@ -52,6 +56,9 @@ def make_sketch(context: StageContext) -> dict[str, Any]:
     by_doc = np.lexsort((pred, doc))
     corpus = CorpusArrays.of(context.run)
     work = _shards(corpus, sources[name], config, pred=pred[by_doc], doc=doc[by_doc])
+    if config.whiten:
+        maps = _whitening(context, work)
+        work = [replace(shard, maps=maps) for shard in work]
     _compute(context, work)
     _assemble(context, work, by_doc=by_doc)
     return {"model": name, "n_preds": len(pred), "dim": config.dim, **_measures(work)}
@@ -87,6 +94,28 @@ def _sequence(corpus: CorpusArrays, *, doc: int, pred: NDArray[np.int64]) -> Seq
     if corpus.bos_id is None:
         return input_ids, pred - start
     return np.r_[np.int64(corpus.bos_id), input_ids], pred - start + 1
+
+
+def _whitening(context: StageContext, work: list[SketchShard]) -> Path:
+    """Measure the maps on predictions spread over the run, once; a resumed run reads them back."""
+    from quantascope.qdg.sketch import measure_whitening
+
+    shards, config = context.workspace.shards, work[0].config
+    if not shards.has(_MAPS):
+        module, _ = load_cached(work[0].source, config.device, config.dtype)
+        sample = _sample(work, config.moment_preds)
+        shards.save(_MAPS, measure_whitening(module, sample, config=config).pack())
+    return shards.folder / f"{_MAPS}.npy"
+
+
+def _maps_of(shard: SketchShard, module: Any) -> Any:
+    from quantascope.qdg.sketch import chosen_blocks
+    from quantascope.qdg.whitening import Whitening
+
+    if shard.maps is None:
+        return None
+    packed = np.load(shard.maps, allow_pickle=False)
+    return Whitening.unpack(packed, chosen_blocks(module, shard.config).shapes)
 
 
 def _compute(context: StageContext, work: list[SketchShard]) -> None:
@@ -132,23 +161,25 @@ def _sketch(shard: SketchShard) -> tuple[NDArray[np.float16], NDArray[np.float32
 
     config = shard.config
     module, _ = load_cached(shard.source, config.device, config.dtype)
-    sketch, norms = sketch_predictions(module, shard.sequences, config=config)
+    sketch, norms = sketch_predictions(
+        module, shard.sequences, config=config, whitening=_maps_of(shard, module)
+    )
     return sketch, norms
 
 
 def _measures(work: list[SketchShard]) -> dict[str, Any]:
     """Count the gradient's components, and measure the sketch's error on a few predictions."""
     from quantascope.qdg.fidelity import measure_fidelity, n_affordable
-    from quantascope.qdg.parameters import choose_parameters
+    from quantascope.qdg.sketch import chosen_blocks
 
     source, config = work[0].source, work[0].config
     module, _ = load_cached(source, config.device, config.dtype)
-    choice = choose_parameters(
-        module, biases=config.biases, norms=config.norms, embeddings=config.embeddings
-    )
+    choice = chosen_blocks(module, config)
     sample = _sample(work, n_affordable(choice.n_params))
     enough = sum(len(positions) for _, positions in sample) > 1
-    fidelity = asdict(measure_fidelity(module, sample, config=config)) if enough else None
+    maps = _maps_of(work[0], module)
+    found = measure_fidelity(module, sample, config=config, whitening=maps) if enough else None
+    fidelity = asdict(found) if found else None
     return {"n_components": choice.n_params, "fidelity": fidelity}
 
 

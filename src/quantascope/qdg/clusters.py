@@ -1,7 +1,7 @@
 """Tables of clusterings: who belongs where, under which name, and how far it can be trusted.
 
-Groupings (leiden.py, spectral.py) and the sketches enter; three tables leave: one row a clustering,
-one a member, one a cluster.
+Groupings (merging.py, leiden.py, spectral.py) and the sketches enter; three tables leave: one row a
+clustering, one a member, one a cluster.
 """
 
 import hashlib
@@ -14,7 +14,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from quantascope.qdg.agreement import best_jaccard, jaccard_matrix
-from quantascope.qdg.coherence import null_similarity, within_similarity
+from quantascope.qdg.coherence import (
+    null_overlap,
+    null_similarity,
+    within_overlaps,
+    within_similarity,
+)
 from quantascope.qdg.leiden import Grouping, most_stable
 
 __all__ = ["ClusterTables", "PreviousMembers", "assemble_clusters", "cluster_ids"]
@@ -22,6 +27,7 @@ __all__ = ["ClusterTables", "PreviousMembers", "assemble_clusters", "cluster_ids
 PreviousMembers = tuple[NDArray[np.int64], NDArray[np.str_]]
 """Preds of an earlier state of a clustering and the cluster id of each."""
 
+_PREFERRED: Final = ("merged", "leiden")
 _CARRIED: Final = 0.5
 """Least Jaccard overlap at which a cluster keeps its id."""
 
@@ -41,6 +47,7 @@ def assemble_clusters(
     sketch: NDArray[np.floating],
     pred: NDArray[np.int64],
     doc: NDArray[np.int64],
+    sign_free: bool = False,
     n_shuffles: int = 20,
     seed: int = 0,
     previous: Mapping[str, PreviousMembers] | None = None,
@@ -50,12 +57,14 @@ def assemble_clusters(
     Parameters
     ----------
     groupings
-        Leiden and spectral groupings of the same predictions. The default is the most stable
-        Leiden one (see `most_stable`), or the most stable of all where there is none.
+        Groupings of the same predictions. The default is the merged one where there is one (see
+        `merged_grouping`), else the most stable of Leiden's (see `most_stable`), else of all.
     sketch
         Unit vectors, axes ``(pred, dim)``.
     pred, doc
         Index and document of each prediction, axis ``pred``.
+    sign_free
+        Measure similarity by squared cosines (see `coherence`).
     n_shuffles, seed
         Of the null of coherence (see `null_similarity`).
     previous
@@ -76,14 +85,20 @@ def assemble_clusters(
         raise ValueError("groupings: none; at least one is needed")
     vectors = np.asarray(sketch, dtype=np.float32)
     sizes = np.concatenate([np.bincount(grouping.labels) for grouping in groupings])
-    null = null_similarity(vectors, sizes, n_shuffles=n_shuffles, seed=seed)
+    labels = [grouping.labels for grouping in groupings]
+    if sign_free:
+        null = null_overlap(vectors, sizes, n_shuffles=n_shuffles, seed=seed)
+        alike = within_overlaps(vectors, labels)
+    else:
+        null = null_similarity(vectors, sizes, n_shuffles=n_shuffles, seed=seed)
+        alike = [within_similarity(vectors, each) for each in labels]
     taken: set[str] = set()
     members, clusters = [], []
-    for grouping in groupings:
+    for grouping, similarity in zip(groupings, alike, strict=True):
         before = (previous or {}).get(grouping.name)
         ids = cluster_ids(grouping.labels, pred, name=grouping.name, previous=before, taken=taken)
         members.append(_members(grouping, pred, ids))
-        clusters.append(_clusters(grouping, vectors, ids=ids, doc=doc, null=null))
+        clusters.append(_clusters(grouping, similarity, ids=ids, doc=doc, null=null))
     return ClusterTables(
         clusterings=_clusterings(groupings),
         members=pa.concat_tables(members).unify_dictionaries(),
@@ -167,8 +182,9 @@ def _mint(name: str, preds: NDArray[np.int64], taken: set[str]) -> str:
 
 
 def _clusterings(groupings: list[Grouping]) -> pa.Table:
-    candidates = [grouping for grouping in groupings if grouping.method == "leiden"]
-    default = most_stable(candidates or groupings)
+    methods = {grouping.method for grouping in groupings}
+    method = next((each for each in _PREFERRED if each in methods), None)
+    default = most_stable([g for g in groupings if method in (g.method, None)])
     return pa.table(
         {
             "clustering": [grouping.name for grouping in groupings],
@@ -190,14 +206,13 @@ def _members(grouping: Grouping, pred: NDArray[np.int64], ids: NDArray[np.str_])
 
 def _clusters(
     grouping: Grouping,
-    vectors: NDArray[np.float32],
+    similarity: NDArray[np.float64],
     *,
     ids: NDArray[np.str_],
     doc: NDArray[np.int64],
     null: dict[int, float],
 ) -> pa.Table:
     sizes = np.bincount(grouping.labels)
-    similarity = within_similarity(vectors, grouping.labels)
     expected = np.array([null[int(size)] for size in sizes])
     found = [best_jaccard(grouping.labels, rerun) for rerun in grouping.reruns]
     pairs = np.unique(np.stack([grouping.labels, doc]), axis=1)

@@ -1,8 +1,10 @@
 """Configs of the discovery stages; no torch here, so that status needs none."""
 
 from dataclasses import dataclass
+from typing import Any, Final
 
 __all__ = [
+    "METHODS",
     "ClustersConfig",
     "GraphConfig",
     "LabelsConfig",
@@ -19,10 +21,18 @@ class SketchConfig:
     """Name of the model whose gradients are taken; empty means the selection's model."""
     engine: str = "batched"
     """``batched`` or ``reference``."""
-    dim: int = 4096
+    layers: str = "lower"
+    """``lower`` takes the first half of the blocks, ``all`` every one."""
+    whiten: bool = True
+    """Whiten inputs and backpropagated signals of every layer before gradients are compared."""
+    damping: float = 0.01
+    """Added to the eigenvalues of both moments, as a share of their mean."""
+    moment_preds: int = 512
+    """Predictions from which the moments are taken."""
+    dim: int = 8192
     """Numbers a prediction."""
-    input_dim: int = 32
-    """Width of the input-side projection of each layer; 0 for none."""
+    input_dim: int = 128
+    """Width of the input-side projection of each layer wider than this; 0 for none."""
     biases: bool = True
     """Include biases of the blocks' linear layers, as the paper does."""
     norms: bool = False
@@ -43,14 +53,20 @@ class GraphConfig:
     """Neighbours of each prediction by angular similarity."""
 
     n_neighbors: int = 15
+    sign_free: bool = True
+    """Compare gradients by the size of their cosine, whatever its sign."""
     block: int = 2048
     """Rows of one block of the exact product."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClustersConfig:
-    """Leiden over resolutions, and the paper's spectral family."""
+    """Merged groups, Leiden over resolutions, and the paper's spectral family."""
 
+    merge: bool = True
+    """Merge fine groups by the overlap of their gradients' subspaces; that is then the default."""
+    fine_size: float = 75.0
+    """Fine groups are Leiden's at a resolution of the number of predictions over this, or 8."""
     resolutions: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
     leiden_seeds: int = 3
     resamples: int = 3
@@ -90,3 +106,17 @@ class LabelsConfig:
     """Share of predictions on which a label's AUC is measured."""
     n_candidates: int = 5
     seed: int = 0
+
+
+METHODS: Final[dict[str, dict[str, Any]]] = {
+    "default": {},
+    "published": {
+        "sketch.layers": "all",
+        "sketch.whiten": False,
+        "sketch.dim": 4096,
+        "sketch.input_dim": 32,
+        "graph.sign_free": False,
+        "clusters.merge": False,
+    },
+}
+"""Named methods, as settings that differ from the defaults."""

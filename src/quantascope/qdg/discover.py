@@ -8,7 +8,7 @@ References
 Michaud et al. 2023, arXiv 2303.13506, section 5.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,14 +21,19 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from quantascope.qdg.clusters import ClusterTables, assemble_clusters
-from quantascope.qdg.config import ClustersConfig, GraphConfig
+from quantascope.qdg.config import METHODS, ClustersConfig, GraphConfig, SketchConfig
 from quantascope.qdg.graph import knn_graph
 from quantascope.qdg.leiden import Grouping, leiden_groupings
+from quantascope.qdg.merging import merged_grouping
 from quantascope.qdg.persample import LossPerSample, chosen_parameters, sample_gradients
 from quantascope.qdg.sketch import GradientSketch, normalise
 from quantascope.qdg.spectral import spectral_groupings
+from quantascope.qdg.whitening import GradientMoments, Whitening
 
-__all__ = ["Discovery", "cluster_vectors", "discover"]
+__all__ = ["Discovery", "Method", "cluster_vectors", "discover", "method_settings"]
+
+Method = Literal["default", "published"]
+How = Literal["vmap", "loop"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +50,7 @@ class Discovery:
     tables: ClusterTables
     parameters: tuple[str, ...]
     """Names of the differentiated parameters."""
-    how: Literal["vmap", "loop"]
+    how: How
     """Whether samples were differentiated at once or one after the other."""
 
     @property
@@ -71,8 +76,9 @@ def discover(
     batches: Iterable[Any],
     loss_per_sample: LossPerSample,
     *,
+    method: Method = "default",
     parameters: Iterable[str] | None = None,
-    dim: int = 4096,
+    dim: int | None = None,
     input_dim: int = 0,
     graph: GraphConfig | None = None,
     clusters: ClustersConfig | None = None,
@@ -88,13 +94,17 @@ def discover(
         Tensors, or tuples, lists or dicts of tensors, whose first axis is the sample.
     loss_per_sample
         Called with module and batch, gives one loss a sample, shape (n_samples,).
+    method
+        ``default`` whitens gradients, ignores their sign and merges groups by the overlap of their
+        subspaces; ``published`` is the plain cosine of all gradients (see `METHODS`).
     parameters
         Names to differentiate; None takes those of layers with weight matrices, without
-        embeddings.
+        embeddings: of the first half of the layers, or of all under ``published``.
     dim, input_dim
-        Numbers of a sketch, and width of the projection before it (0 for none).
+        Numbers of a sketch (None for the method's), and width of the projection before it (0 for
+        none).
     graph, clusters
-        Settings; None for the defaults, without the spectral family.
+        Settings; None for the method's, without the spectral family.
     seed
         Seed of the sketch; that of the clustering is in its settings.
 
@@ -110,19 +120,30 @@ def discover(
     DataError
         If a gradient is not finite.
     """
-    names = list(chosen_parameters(module) if parameters is None else parameters)
-    shapes = [_matrix_shape(module.get_parameter(name)) for name in names]
-    device = module.get_parameter(names[0]).device
-    sketcher = GradientSketch(shapes, dim=dim, input_dim=input_dim, seed=seed, device=device)
-    training = module.training
+    config, links, settings = method_settings(method)
+    chosen = chosen_parameters(module, layers=config.layers) if parameters is None else parameters
+    names, training = list(chosen), module.training
     module.eval()
     try:
-        rows, how = _sketch_batches(module, batches, loss_per_sample, names=names, sketch=sketcher)
+        source = _Gradients(module, list(batches), loss_per_sample, names)
+        whitening = _measure(source, config) if config.whiten else None
+        sketcher = GradientSketch(
+            source.shapes,
+            dim=config.dim if dim is None else dim,
+            input_dim=input_dim,
+            seed=seed,
+            device=module.get_parameter(names[0]).device,
+            whitening=whitening,
+        )
+        rows = [_compress(sketcher, found) for found in source.all()]
     finally:
         module.train(training)
-    sketch, norm = normalise(rows)
-    settings = clusters or ClustersConfig(spectral=False)
-    similarity, groupings, tables = cluster_vectors(sketch, graph=graph, clusters=settings)
+    if not rows:
+        raise ValueError("batches: none; at least one is needed")
+    sketch, norm = normalise(np.concatenate(rows))
+    similarity, groupings, tables = cluster_vectors(
+        sketch, graph=graph or links, clusters=clusters or settings
+    )
     return Discovery(
         sketch=sketch,
         norm=norm,
@@ -130,7 +151,7 @@ def discover(
         groupings=groupings,
         tables=tables,
         parameters=tuple(names),
-        how=how,
+        how=source.how,
     )
 
 
@@ -154,12 +175,14 @@ def cluster_vectors(
     graph : scipy.sparse.csr_array
         Angular similarities of neighbours.
     groupings : list[Grouping]
-        Leiden groupings, then spectral ones where the settings ask for them.
+        Leiden groupings, then the merged one and spectral ones where the settings ask for them.
     tables : ClusterTables
         The same as tables; each vector counts as its own document.
     """
     graph, clusters = graph or GraphConfig(), clusters or ClustersConfig()
-    similarity = knn_graph(sketch, n_neighbors=graph.n_neighbors, block=graph.block)
+    similarity = knn_graph(
+        sketch, n_neighbors=graph.n_neighbors, sign_free=graph.sign_free, block=graph.block
+    )
     groupings = leiden_groupings(
         similarity,
         resolutions=clusters.resolutions,
@@ -168,12 +191,15 @@ def cluster_vectors(
         resample_share=clusters.resample_share,
         seed=clusters.seed,
     )
+    if clusters.merge:
+        groupings.append(merged_grouping(similarity, sketch, config=clusters))
     if clusters.spectral:
         groupings += spectral_groupings(
             sketch,
             n_clusters=clusters.n_clusters,
             n_init=clusters.n_init,
             stability_counts=clusters.stability_counts,
+            sign_free=graph.sign_free,
             seed=clusters.seed,
         )
     index = np.arange(len(sketch))
@@ -182,51 +208,95 @@ def cluster_vectors(
         sketch=sketch,
         pred=index,
         doc=index,
+        sign_free=graph.sign_free,
         n_shuffles=clusters.null_shuffles,
         seed=clusters.seed,
     )
     return similarity, groupings, tables
 
 
-def _matrix_shape(parameter: torch.Tensor) -> tuple[int, int]:
-    n_out = parameter.shape[0]
-    return n_out, parameter.numel() // n_out
+def method_settings(method: str) -> tuple[SketchConfig, GraphConfig, ClustersConfig]:
+    """Give the settings of a named method, without the spectral family.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method: {method!r} unknown; allowed are {', '.join(METHODS)}")
+    tables: dict[str, dict[str, Any]] = {"sketch": {}, "graph": {}, "clusters": {"spectral": False}}
+    for address, value in METHODS[method].items():
+        table, _, key = address.partition(".")
+        tables[table][key] = value
+    return (
+        SketchConfig(**tables["sketch"]),
+        GraphConfig(**tables["graph"]),
+        ClustersConfig(**tables["clusters"]),
+    )
 
 
-def _sketch_batches(
-    module: nn.Module,
-    batches: Iterable[Any],
-    loss_per_sample: LossPerSample,
-    *,
-    names: list[str],
-    sketch: GradientSketch,
-) -> tuple[NDArray[np.float32], Literal["vmap", "loop"]]:
-    how: Literal["vmap", "loop"] = "vmap"
-    rows: list[NDArray[np.float32]] = []
+@dataclass
+class _Gradients:
+    """Per-sample gradients of some parameters, batch by batch, as often as asked."""
 
-    def sketches(batch: Any) -> list[NDArray[np.float32]]:
-        gradients = sample_gradients(module, batch, loss_per_sample, names=names, how=how)
-        return [_compress(sketch, found) for found in gradients]
+    module: nn.Module
+    batches: list[Any]
+    loss_per_sample: LossPerSample
+    names: list[str]
+    how: How = "vmap"
+    """Becomes ``loop`` at the first layer without a batching rule, and stays."""
 
-    for batch in batches:
-        _check_losses(module, batch, loss_per_sample)
-        try:
-            rows += sketches(batch)
-        except RuntimeError:  # a layer without a batching rule; Discovery.how says what was done
-            if how == "loop":
-                raise
-            how = "loop"
-            rows += sketches(batch)
-    if not rows:
-        raise ValueError("batches: none; at least one is needed")
-    return np.concatenate(rows), how
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Shape (n_out, n_in) of each gradient as a matrix."""
+        parameters = [self.module.get_parameter(name) for name in self.names]
+        return [(p.shape[0], p.numel() // p.shape[0]) for p in parameters]
+
+    def all(self) -> Iterator[list[torch.Tensor]]:
+        """Give the gradients of all samples, in order, some at a time."""
+        for batch in self.batches:
+            _check_losses(self.module, batch, self.loss_per_sample)
+            found = self._of(batch)
+            try:
+                first = next(found)
+            except RuntimeError:  # a layer without a batching rule
+                if self.how == "loop":
+                    raise
+                self.how = "loop"
+                found = self._of(batch)
+                first = next(found)
+            yield first
+            yield from found
+
+    def _of(self, batch: Any) -> Iterator[list[torch.Tensor]]:
+        return sample_gradients(
+            self.module, batch, self.loss_per_sample, names=self.names, how=self.how
+        )
+
+
+def _measure(source: _Gradients, config: SketchConfig) -> Whitening:
+    """Take moments of samples evenly spread over the batches."""
+    total = sum(len(pytree.tree_leaves(batch)[0]) for batch in source.batches)
+    step = max(1, total // config.moment_preds)
+    moments, seen = GradientMoments(source.shapes), 0
+    for gradients in source.all():
+        rows = torch.arange(-seen % step, len(gradients[0]), step)
+        seen += len(gradients[0])
+        if len(rows):
+            moments.add([_matrix(gradient[rows]).transpose(1, 2) for gradient in gradients])
+    return moments.whitening(damping=config.damping)
+
+
+def _matrix(gradient: torch.Tensor) -> torch.Tensor:
+    return gradient.float().reshape(*gradient.shape[:2], -1)
 
 
 def _compress(sketch: GradientSketch, gradients: list[torch.Tensor]) -> NDArray[np.float32]:
     """Project the input side of each gradient ``(n, n_out, ...)`` and press it into the sketch."""
     blocks = []
     for gradient, projection in zip(gradients, sketch.projections, strict=True):
-        matrix = gradient.float().reshape(*gradient.shape[:2], -1)
+        matrix = _matrix(gradient)
         projected = matrix if projection is None else matrix @ projection
         blocks.append(projected.transpose(1, 2))
     return sketch.compress(blocks).cpu().numpy()

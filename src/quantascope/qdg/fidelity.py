@@ -14,8 +14,8 @@ from transformers import PreTrainedModel
 
 from quantascope.qdg.config import SketchConfig
 from quantascope.qdg.engines import make_engine
-from quantascope.qdg.parameters import choose_parameters
-from quantascope.qdg.sketch import sketch_predictions
+from quantascope.qdg.sketch import chosen_blocks, sketch_predictions
+from quantascope.qdg.whitening import Whitening
 
 __all__ = ["SketchFidelity", "measure_fidelity", "n_affordable"]
 
@@ -47,6 +47,7 @@ def measure_fidelity(
     sequences: Sequence[tuple[NDArray[np.integer], NDArray[np.integer]]],
     *,
     config: SketchConfig,
+    whitening: Whitening | None = None,
 ) -> SketchFidelity:
     """Compare the sketch's cosines with those of whole gradients.
 
@@ -58,14 +59,16 @@ def measure_fidelity(
         Token ids, and positions of the predicted tokens among them; two predictions or more in all.
     config
         Engine, parameters and sketch of the run.
+    whitening
+        Maps that both go through, see `measure_whitening`.
 
     Returns
     -------
     SketchFidelity
         Over all pairs of the predictions given.
     """
-    sketch, _ = sketch_predictions(module, sequences, config=config)
-    exact = _exact_gradients(module, sequences, config=config)
+    sketch, _ = sketch_predictions(module, sequences, config=config, whitening=whitening)
+    exact = _exact_gradients(module, sequences, config=config, whitening=whitening)
     pairs = np.triu_indices(len(exact), k=1)
     wanted = _cosines(exact)[pairs]
     found = _cosines(sketch.astype(np.float32))[pairs]
@@ -84,11 +87,10 @@ def _exact_gradients(
     sequences: Sequence[tuple[NDArray[np.integer], NDArray[np.integer]]],
     *,
     config: SketchConfig,
+    whitening: Whitening | None,
 ) -> NDArray[np.float32]:
     """Whole gradients, axes ``(pred, component)``."""
-    choice = choose_parameters(
-        module, biases=config.biases, norms=config.norms, embeddings=config.embeddings
-    )
+    choice = chosen_blocks(module, config)
     engine = make_engine(
         config.engine, module, choice, projections=[None] * len(choice.blocks), targets_per_pass=1
     )
@@ -98,7 +100,13 @@ def _exact_gradients(
         ids = torch.as_tensor(np.asarray(input_ids, dtype=np.int64), device=device)
         whole = np.empty((len(positions), choice.n_params), dtype=np.float32)
         for indices, blocks in engine.gradients(ids, [int(p) for p in positions]):
-            flat = [block.detach().float().flatten(1) for block in blocks]
+            mapped = [block.detach().float() for block in blocks]
+            if whitening is not None:
+                mapped = [
+                    whitening.inputs[i].to(block) @ block @ whitening.signals[i].to(block)
+                    for i, block in enumerate(mapped)
+                ]
+            flat = [block.flatten(1) for block in mapped]
             whole[indices] = torch.cat(flat, dim=1).cpu().numpy()
         rows.append(whole)
     return np.concatenate(rows)

@@ -17,6 +17,7 @@ def knn_graph(
     sketch: NDArray[np.floating],
     *,
     n_neighbors: int = 15,
+    sign_free: bool = False,
     block: int = 2048,
     advance: Advance = ignore_progress,
 ) -> sparse.csr_array:
@@ -28,6 +29,8 @@ def knn_graph(
         Unit vectors, axes ``(pred, dim)``.
     n_neighbors
         Neighbours of each prediction, at least 1; all others where there are fewer.
+    sign_free
+        Take the size of each cosine, so that opposite gradients count as alike.
     block
         Rows of one product.
     advance
@@ -57,6 +60,8 @@ def knn_graph(
     for begin in range(0, n, block):
         rows = np.arange(begin, min(begin + block, n))
         products = vectors[rows] @ vectors.T
+        if sign_free:
+            np.abs(products, out=products)
         products[np.arange(len(rows)), rows] = -np.inf
         columns[rows] = _nearest(products, count)
         cosines[rows] = np.take_along_axis(products, columns[rows], axis=1)

@@ -22,7 +22,15 @@ from quantascope.core.rng import derive_seed, stream
 from quantascope.qdg.agreement import adjusted_rand
 from quantascope.qdg.similarity import edge_weight
 
-__all__ = ["Grouping", "by_size", "leiden_groupings", "most_stable"]
+__all__ = [
+    "Grouping",
+    "Labels",
+    "by_size",
+    "leiden_groupings",
+    "leiden_runs",
+    "most_stable",
+    "stability_of",
+]
 
 Labels = NDArray[np.int64]
 
@@ -93,34 +101,58 @@ def leiden_groupings(
     """
     if min(resolutions, default=0.0) <= 0:
         raise ValueError(f"resolutions: {resolutions}; at least one, each above 0")
-    if not 0 < resample_share <= 1 or n_seeds < 1:
-        raise ValueError(
-            f"resample_share, n_seeds: {resample_share}, {n_seeds}; allowed: (0, 1] and from 1"
-        )
-    weighted = _weighted(graph)
-    subsets = [_subset(graph.shape[0], resample_share, (seed, r)) for r in range(n_resamples)]
-    parts = [weighted[rows][:, rows] for rows in subsets]
     groupings = []
     for resolution in resolutions:
-        runs = [_leiden(weighted, resolution, (seed, "whole", r)) for r in range(n_seeds)]
-        resampled = []
-        for place, (rows, part) in enumerate(zip(subsets, parts, strict=True)):
-            labels = np.full(graph.shape[0], -1)
-            labels[rows] = _leiden(part, resolution, (seed, "subset", place))
-            resampled.append(labels)
-        scores = [_mean_agreement(runs), _mean_agreement(resampled)]
+        runs, resampled = leiden_runs(
+            graph,
+            resolution=resolution,
+            n_seeds=n_seeds,
+            n_resamples=n_resamples,
+            resample_share=resample_share,
+            seed=seed,
+        )
         groupings.append(
             Grouping(
                 name=f"leiden-{resolution:g}",
                 method="leiden",
                 parameter=resolution,
                 labels=runs[0],
-                stability=_mean_of_known(scores),
+                stability=stability_of(runs, resampled),
                 reruns=(*runs[1:], *resampled),
             )
         )
         advance(1)
     return groupings
+
+
+def leiden_runs(
+    graph: sparse.csr_array,
+    *,
+    resolution: float,
+    n_seeds: int,
+    n_resamples: int,
+    resample_share: float,
+    seed: int,
+) -> tuple[list[Labels], list[Labels]]:
+    """Run Leiden on several seeds, and on random subsets; -1 where a subset leaves one out."""
+    if not 0 < resample_share <= 1 or n_seeds < 1:
+        raise ValueError(
+            f"resample_share, n_seeds: {resample_share}, {n_seeds}; allowed: (0, 1] and from 1"
+        )
+    weighted = _weighted(graph)
+    runs = [_leiden(weighted, resolution, (seed, "whole", r)) for r in range(n_seeds)]
+    resampled = []
+    for place in range(n_resamples):
+        rows = _subset(graph.shape[0], resample_share, (seed, place))
+        labels = np.full(graph.shape[0], -1)
+        labels[rows] = _leiden(weighted[rows][:, rows], resolution, (seed, "subset", place))
+        resampled.append(labels)
+    return runs, resampled
+
+
+def stability_of(runs: list[Labels], resampled: list[Labels]) -> float:
+    """Average the agreement over pairs of seeds and over pairs of subsets, both alike."""
+    return _mean_of_known([_mean_agreement(runs), _mean_agreement(resampled)])
 
 
 def most_stable(groupings: list[Grouping]) -> Grouping:

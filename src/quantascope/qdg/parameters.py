@@ -17,9 +17,10 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-__all__ = ["ParameterBlock", "ParameterChoice", "choose_parameters", "decoder_blocks"]
+__all__ = ["LAYERS", "ParameterBlock", "ParameterChoice", "choose_parameters", "decoder_blocks"]
 
 LINEAR_TYPES: Final = (nn.Linear, Conv1D)
+LAYERS: Final = ("lower", "all")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +81,12 @@ class ParameterChoice:
 
 
 def choose_parameters(
-    module: PreTrainedModel, *, biases: bool = True, norms: bool = False, embeddings: bool = False
+    module: PreTrainedModel,
+    *,
+    layers: str = "all",
+    biases: bool = True,
+    norms: bool = False,
+    embeddings: bool = False,
 ) -> ParameterChoice:
     """Choose the parameters whose gradients describe a prediction.
 
@@ -88,6 +94,8 @@ def choose_parameters(
     ----------
     module
         A causal language model of transformers, on any device, the meta device included.
+    layers
+        ``all`` decoder blocks, or ``lower``: the first half of them, the middle one included.
     biases
         Include the biases of chosen linear layers.
     norms
@@ -103,12 +111,15 @@ def choose_parameters(
     Raises
     ------
     ValueError
-        If the model has no repeated blocks with linear layers.
+        If the model has no repeated blocks with linear layers, or `layers` is unknown.
     """
+    if layers not in LAYERS:
+        raise ValueError(f"layers: {layers!r} found; allowed are {', '.join(LAYERS)}")
     names = {id(part): name for name, part in module.named_modules()}
     blocks = [
         _linear_block(part, names[id(part)], biases=biases)
-        for part in decoder_blocks(module).modules()
+        for layer in _chosen_layers(decoder_blocks(module), layers)
+        for part in layer.modules()
         if isinstance(part, LINEAR_TYPES)
     ]
     if norms:
@@ -116,6 +127,10 @@ def choose_parameters(
     if embeddings:
         blocks += _embedding_blocks(module, names, biases=biases)
     return ParameterChoice(blocks=tuple(blocks))
+
+
+def _chosen_layers(layers: nn.ModuleList, which: str) -> list[nn.Module]:
+    return list(layers)[: (len(layers) + 1) // 2 if which == "lower" else None]
 
 
 def decoder_blocks(module: nn.Module) -> nn.ModuleList:

@@ -19,24 +19,26 @@ _CHUNK_ELEMENTS: Final = 2**26
 """Gradient components in memory at once: 256 MB in single precision."""
 
 
-def chosen_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+def chosen_parameters(module: nn.Module, *, layers: str = "all") -> dict[str, nn.Parameter]:
     """Choose the parameters of layers that own a matrix, and no embedding.
 
     Norms, whose parameters are vectors, and embeddings are left out, as for language models.
+    ``layers="lower"`` takes the first half of such layers in the order of the module.
 
     Raises
     ------
     ValueError
         If nothing is left.
     """
-    chosen: dict[str, nn.Parameter] = {}
+    parts: list[dict[str, nn.Parameter]] = []
     for prefix, part in module.named_modules():
         own = dict(part.named_parameters(recurse=False))
         if any(value.ndim > 1 for value in own.values()) and not isinstance(part, nn.Embedding):
-            chosen |= {f"{prefix}.{name}".lstrip("."): value for name, value in own.items()}
-    if not chosen:
+            parts.append({f"{prefix}.{name}".lstrip("."): value for name, value in own.items()})
+    if not parts:
         raise ValueError(f"module: {type(module).__name__} has no layer with a weight matrix")
-    return chosen
+    kept = parts[: (len(parts) + 1) // 2] if layers == "lower" else parts
+    return {name: value for part in kept for name, value in part.items()}
 
 
 def sample_gradients(

@@ -22,9 +22,16 @@ from quantascope.core.progress import Advance, ignore_progress
 from quantascope.core.rng import stream
 from quantascope.qdg.config import SketchConfig
 from quantascope.qdg.engines import GradientEngine, make_engine
-from quantascope.qdg.parameters import choose_parameters
+from quantascope.qdg.parameters import ParameterChoice, choose_parameters
+from quantascope.qdg.whitening import GradientMoments, Whitening
 
-__all__ = ["GradientSketch", "normalise", "sketch_predictions"]
+__all__ = [
+    "GradientSketch",
+    "chosen_blocks",
+    "measure_whitening",
+    "normalise",
+    "sketch_predictions",
+]
 
 Sequences = Iterable[tuple[NDArray[np.integer], NDArray[np.integer]]]
 
@@ -45,9 +52,9 @@ class GradientSketch:
         Seed of all signs and places.
     device
         Where gradients are.
-    input_maps, signal_maps
-        Preconditioner: a linear map ``(n_in, n_in)`` of the inputs and one ``(n_out, n_out)`` of
-        the backpropagated signals of a block, by its index; blocks not named are left as they are.
+    whitening
+        Maps of the inputs and of the backpropagated signals of blocks; None leaves gradients as
+        they are.
     """
 
     def __init__(
@@ -58,8 +65,7 @@ class GradientSketch:
         input_dim: int,
         seed: int,
         device: torch.device | str = "cpu",
-        input_maps: dict[int, torch.Tensor] | None = None,
-        signal_maps: dict[int, torch.Tensor] | None = None,
+        whitening: Whitening | None = None,
     ) -> None:
         if dim < 1 or input_dim < 0:
             raise ValueError(
@@ -68,10 +74,11 @@ class GradientSketch:
         self.dim = dim
         self.projections: list[torch.Tensor | None] = []
         self._places, self._signs = [], []
-        self._signal_maps = signal_maps or {}
+        input_maps = whitening.inputs if whitening else {}
+        self._signal_maps = whitening.signals if whitening else {}
         for index, (n_out, n_in) in enumerate(shapes):
             projection = _projection(index, n_in, input_dim, seed)
-            if input_maps and index in input_maps:
+            if index in input_maps:
                 whole = torch.eye(n_in) if projection is None else projection
                 projection = input_maps[index].cpu().float() @ whole
             width = n_in if projection is None else projection.shape[1]
@@ -117,6 +124,7 @@ def sketch_predictions(
     sequences: Sequences,
     *,
     config: SketchConfig,
+    whitening: Whitening | None = None,
     advance: Advance = ignore_progress,
 ) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
     """Sketch the gradient of each prediction's own loss.
@@ -130,6 +138,8 @@ def sketch_predictions(
         among them (each at least 1).
     config
         Engine, parameters and sketch.
+    whitening
+        Maps that gradients go through first, see `measure_whitening`; None for none.
     advance
         Told the number of predictions just done.
 
@@ -139,8 +149,8 @@ def sketch_predictions(
         Unit vectors, axes ``(pred, dim)``, in the order of the input; a vanishing gradient is a
         row of zeros.
     norm : NDArray[np.float32]
-        Norm of the sketch before it was scaled, which estimates that of the gradient; axis
-        ``pred``.
+        Norm of the sketch before it was scaled, which estimates that of the gradient after the
+        whitening; axis ``pred``.
 
     Raises
     ------
@@ -154,12 +164,15 @@ def sketch_predictions(
     A sequence's passes depend on its own positions alone, so results do not depend on how
     sequences are grouped into calls.
     """
-    choice = choose_parameters(
-        module, biases=config.biases, norms=config.norms, embeddings=config.embeddings
-    )
+    choice = chosen_blocks(module, config)
     device = next(module.parameters()).device
     sketch = GradientSketch(
-        choice.shapes, dim=config.dim, input_dim=config.input_dim, seed=config.seed, device=device
+        choice.shapes,
+        dim=config.dim,
+        input_dim=config.input_dim,
+        seed=config.seed,
+        device=device,
+        whitening=whitening,
     )
     engine = make_engine(
         config.engine,
@@ -175,6 +188,50 @@ def sketch_predictions(
         rows.append(_sketch_sequence(engine, sketch, ids, positions))
         advance(len(positions))
     return normalise(np.concatenate(rows) if rows else np.zeros((0, config.dim), np.float32))
+
+
+def chosen_blocks(module: PreTrainedModel, config: SketchConfig) -> ParameterChoice:
+    """Choose the parameters that a config names."""
+    return choose_parameters(
+        module,
+        layers=config.layers,
+        biases=config.biases,
+        norms=config.norms,
+        embeddings=config.embeddings,
+    )
+
+
+def measure_whitening(
+    module: PreTrainedModel, sequences: Sequences, *, config: SketchConfig
+) -> Whitening:
+    """Take second moments of whole gradients of some predictions, and invert them.
+
+    Parameters
+    ----------
+    module, sequences, config
+        As in `sketch_predictions`.
+
+    Returns
+    -------
+    Whitening
+        Maps of every chosen block, on the CPU.
+    """
+    choice = chosen_blocks(module, config)
+    engine = make_engine(
+        config.engine,
+        module,
+        choice,
+        projections=[None] * len(choice.blocks),
+        targets_per_pass=config.targets_per_pass,
+    )
+    device = next(module.parameters()).device
+    moments = GradientMoments(choice.shapes)
+    for input_ids, positions in sequences:
+        _check_positions(positions, len(input_ids))
+        ids = torch.as_tensor(np.asarray(input_ids, dtype=np.int64), device=device)
+        for _, gradients in engine.gradients(ids, [int(p) for p in positions]):
+            moments.add([gradient.detach() for gradient in gradients])
+    return moments.whitening(damping=config.damping)
 
 
 def _check_positions(positions: NDArray[np.integer], length: int) -> None:

@@ -59,6 +59,7 @@ def spectral_groupings(
     n_clusters: tuple[int, ...] = (),
     n_init: int = 1,
     stability_counts: int = 5,
+    sign_free: bool = False,
     seed: int = 0,
     advance: Advance = ignore_progress,
 ) -> list[Grouping]:
@@ -74,6 +75,8 @@ def spectral_groupings(
         Restarts of k-means; the paper took 30.
     stability_counts
         How many of the numbers, evenly spread over the list, are run on three seeds.
+    sign_free
+        Take the size of each cosine, so that opposite gradients count as alike.
     seed
         Seed of k-means.
     advance
@@ -93,7 +96,8 @@ def spectral_groupings(
     counts = tuple(sorted(set(n_clusters or paper_counts(len(sketch)))))
     if counts[0] < 2 or counts[-1] > len(sketch):
         raise ValueError(f"n_clusters: {counts}; allowed are 2 to {len(sketch)} (predictions)")
-    embedding = spectral_embedding(sketch, counts[-1])
+    similarity = _sign_free if sign_free else angular_similarity
+    embedding = spectral_embedding(sketch, counts[-1], similarity=similarity)
     spread = np.linspace(0, len(counts) - 1, min(stability_counts, len(counts)))
     repeated = {counts[round(place)] for place in spread}
     groupings = []
@@ -180,6 +184,10 @@ def _affinity(sketch: NDArray[np.floating], similarity: Similarity) -> NDArray[n
         affinity[begin:, rows] = affinity[rows, begin:].T
     np.fill_diagonal(affinity, 0.0)
     return affinity
+
+
+def _sign_free(cosines: NDArray[np.floating]) -> NDArray[np.floating]:
+    return angular_similarity(np.abs(cosines))
 
 
 def _kmeans(

@@ -1,0 +1,97 @@
+"""Laws of merging: fragments of one subspace join, strangers do not, and the cut lies between."""
+
+import numpy as np
+import pytest
+
+from quantascope.core.rng import stream
+from quantascope.qdg.agreement import adjusted_rand
+from quantascope.qdg.config import ClustersConfig
+from quantascope.qdg.graph import knn_graph
+from quantascope.qdg.merging import group_overlaps, merge_groups, merged_grouping
+
+DIM, RANK = 400, 8
+
+
+def subspaces(n_groups, n_each, *, signed=True, seed=0):
+    """Draw samples near a few axes of one subspace each, of either sign: fragments of a group."""
+    rng = stream(seed, "test", "subspaces")
+    rows, labels = [], []
+    for group in range(n_groups):
+        basis = np.linalg.qr(rng.normal(size=(DIM, RANK)))[0]
+        axes = rng.integers(0, RANK, n_each)
+        weights = 0.5 * rng.normal(size=(n_each, RANK)) / np.sqrt(RANK)
+        weights[np.arange(n_each), axes] += 1.0
+        signs = rng.choice([-1, 1], n_each) if signed else np.ones(n_each)
+        rows.append(signs[:, None] * (weights @ basis.T))
+        labels += [group] * n_each
+    vectors = np.concatenate(rows)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.astype(np.float32), np.array(labels)
+
+
+def test_overlaps_are_sums_of_squared_cosines_over_other_members():
+    vectors, _ = subspaces(2, 30)
+    labels = np.arange(60) % 3
+    labels[:5] = -1
+    cosines = (vectors @ vectors.T).astype(np.float64) ** 2
+    np.fill_diagonal(cosines, 0.0)
+    found = group_overlaps(vectors, [labels])[0]
+    for a in range(3):
+        for b in range(3):
+            wanted = cosines[np.ix_(labels == a, labels == b)].sum()
+            assert found[a, b] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_mean_overlap_of_groups_is_that_of_their_subspaces():
+    """The mean squared cosine is tr(C_1 C_2) with C the mean of x x'."""
+    vectors, labels = subspaces(2, 50)
+    first, second = (vectors[labels == g].astype(np.float64) for g in (0, 1))
+    trace = np.trace((first.T @ first / 50) @ (second.T @ second / 50))
+    assert group_overlaps(vectors, [labels])[0][0, 1] / 2500 == pytest.approx(trace, rel=1e-4)
+
+
+def test_hand_made_fragments_are_joined_and_strangers_are_not():
+    """Six fragments of ten, in pairs: .2 within a pair, .01 between pairs, .5 inside each."""
+    overlap = np.full((6, 6), 0.01)
+    for pair in range(3):
+        overlap[2 * pair : 2 * pair + 2, 2 * pair : 2 * pair + 2] = 0.2
+    np.fill_diagonal(overlap, 0.5)
+    tree = merge_groups(overlap * 100, np.full(6, 10))
+    assert tree.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert tree.n_groups.tolist() == [6, 5, 4, 3, 2]
+    assert tree.overlap[1:].tolist() == pytest.approx([0.2, 0.2, 0.2, 0.01])
+    assert tree.contrast[3] == pytest.approx(np.log(0.2 / 0.01))
+
+
+def test_families_of_groups_do_not_hide_the_groups():
+    """Groups in two families, .01 within and .001 between: families have contrast too."""
+    overlap = np.full((16, 16), 0.001)
+    overlap[:8, :8] = overlap[8:, 8:] = 0.01
+    for pair in range(8):
+        overlap[2 * pair : 2 * pair + 2, 2 * pair : 2 * pair + 2] = 0.2
+    tree = merge_groups(overlap * 100, np.full(16, 10))
+    assert tree.labels.max() + 1 == 8
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_subspaces_are_found_where_leiden_leaves_fragments(seed):
+    """Eight axes a group: Leiden alone finds axes, or all in one; merging finds the groups."""
+    vectors, labels = subspaces(5, 120, seed=seed)
+    graph = knn_graph(vectors, sign_free=True)
+    found = merged_grouping(graph, vectors, config=ClustersConfig(leiden_seeds=1, resamples=0))
+    assert adjusted_rand(found.labels, labels) > 0.95
+    shuffled = stream(seed, "test", "twin").permutation(labels)
+    assert adjusted_rand(found.labels, shuffled) < 0.05
+
+
+def test_signs_hide_the_subspace_from_the_plain_cosine():
+    vectors, labels = subspaces(5, 120)
+    inside = np.mean([vectors[labels == g].mean(axis=0) @ vectors[labels == g].T for g in range(5)])
+    squares = (vectors[labels == 0] @ vectors[labels == 0].T) ** 2
+    assert abs(inside) < 0.02 < squares.mean()
+
+
+def test_two_groups_and_one_are_left_as_they_are():
+    for n in (1, 2):
+        tree = merge_groups(np.ones((n, n)), np.full(n, 3))
+        assert tree.labels.tolist() == list(range(n))
