@@ -4,7 +4,7 @@ Source: arXiv:2303.13506, figures A4a, A4b (8 alphas, 20 widths of 3 seeds, 25 c
 Command: quantascope reproduce parity-exponents; --quick takes 2 alphas, 5 widths and 5 numbers of
 samples of 50 subtasks; --form reduced takes all 8 alphas, 12 widths of 3 seeds and 8 numbers of
 samples of 2 seeds, of 100 subtasks of 2 of 20 bits.
-Cost: 45 CPU-s with --quick, 25 CPU-minutes reduced; the paper's setting is for a GPU.
+Cost: 25 CPU-s with --quick, 25 CPU-minutes reduced; the paper's setting is for a GPU.
 Expected: published exponents of all eight alphas; small and reduced: measured here, tolerance three
 times the spread of seeds. In all of them alpha_N exceeds alpha where alpha is small: the sum over
 subtasks ends.
@@ -61,8 +61,8 @@ PUBLISHED: Final = _targets(
     _FIGURE,
 )
 MEASURED: Final = _targets(
-    {"alpha": (0.2, 0.7), "alpha_N": (0.4, 0.6), "alpha_D": (0.3, 0.5)},
-    0.2,
+    {"alpha": (0.2, 0.7), "alpha_N": (0.269, 0.42), "alpha_D": (0.299, 0.363)},
+    0.12,
     _SPREAD,
 )
 REDUCED: Final = _targets({"alpha": (0.1, 0.8), "alpha_N": (0.3, 0.7)}, 0.1, _SPREAD)

@@ -105,7 +105,7 @@ RECIPES: Final[dict[str, Recipe]] = {
         module="parity_exponents",
         shows="exponents over alpha against theory with and without an end; --form reduced: 25 min",
         source="arXiv:2303.13506, figure A4",
-        cpu_s=(45.0, 10_000_000.0),
+        cpu_s=(25.0, 10_000_000.0),
     ),
     "compositional-parity": Recipe(
         module="compositional_parity",
