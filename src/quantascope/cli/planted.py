@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from quantascope.cli.grade import grade
+
 if TYPE_CHECKING:
     from quantascope.lm.planted.config import PlantedSource
     from quantascope.lm.planted.emergence import Emergence
@@ -99,13 +101,6 @@ def train(
     if plot is not None:
         print(_draw(found[0], plot))
     print(*folders, sep="\n")
-
-
-def grade(
-    folder: Annotated[Path, typer.Argument(help="Run whose truth is known.", show_default=False)],
-) -> None:
-    """Compare the clusters of a run on planted text with the skills that were planted."""
-    raise ValueError(f"{folder}: grading is not there yet")
 
 
 def _source(text: str, *, split: str | None = None) -> "PlantedSource":
