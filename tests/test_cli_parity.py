@@ -64,6 +64,7 @@ def test_sweep_fits_what_it_has_the_runs_for(tmp_path):
         (["--n-samples", "-1"], "--n-samples"),
         (["--patience", "-1"], "--patience"),
         (["--precision", "half"], "--precision"),
+        (["--device", "gpu0"], "--device"),
         (["--distribution", "flat"], "--distribution"),
         (["--plot", "x.doc"], "--plot"),
     ],

@@ -173,7 +173,13 @@ def _train_job(job: _Job, advance: Advance = ignore_progress) -> None:
     half = uses_half(sweep.precision, sweep.device)
     problem, places = build_stack(sweep.runs, job.stack, device=device, half=half)
     state = _read_state(job.path, device) if job.path.exists() else start(problem)
-    advance(state.step * len(places))
+    done = [state.step * len(places)]
+    advance(done[0])
+
+    def told(n: int) -> None:
+        done[0] += n
+        advance(n)
+
     runs = [sweep.runs[place] for place in places]
     trained = train(
         problem,
@@ -183,9 +189,10 @@ def _train_job(job: _Job, advance: Advance = ignore_progress) -> None:
         decays=np.array([run.weight_decay for run in runs]),
         stopping=sweep.stopping,
         on_step=_saver(job.path),
-        advance=advance,
+        advance=told,
     )
     _write_state(job.path, trained)
+    advance(job.work - done[0])  # steps that early stopping saved
 
 
 def _saver(path: Path) -> Callable[[TrainingState], bool]:

@@ -90,6 +90,10 @@ class ParitySweep:
             )
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision: {self.precision!r} unknown; allowed are {PRECISIONS}")
+        if self.device not in ("cpu", "cuda"):
+            raise ValueError(f"device: {self.device!r} unknown; allowed are 'cpu' and 'cuda'")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device: 'cuda' found, but torch sees no such device; use 'cpu'")
 
 
 def plan_stacks(runs: Sequence[ParityRun]) -> list[list[list[int]]]:
