@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,6 +59,8 @@ class World:
     """Whole gradients, block by block from the bottom, axes (sample, n_in, n_out)."""
     activations: Vectors
     """Inputs of all layers at the sample, each of unit length."""
+    moments: list[torch.Tensor] | None = None
+    """Whole gradients that the whitening is taken from; None for those of the samples."""
 
 
 def main() -> None:
@@ -126,7 +129,7 @@ def train(task: DenseTask, hidden: tuple[int, ...], *, steps: int, seed: int) ->
     module = nn.Sequential(*layers[:-1])
     optimiser = torch.optim.Adam(module.parameters(), lr=2e-3 / len(hidden))
     cpu = torch.device("cpu")
-    stream = DenseStream(task, batch_size=2000 if len(hidden) == 1 else 1000, seed=seed, device=cpu)
+    stream = DenseStream(task, batch_size=1000, seed=seed, device=cpu)
     for step in range(steps):
         batch = stream.batch(step)
         loss = functional.cross_entropy(module(batch.inputs), batch.label)
@@ -196,36 +199,60 @@ def text_world(suite: Path) -> World:
         run_stages(run, config, kinds=("corpus", "losses"))
         corpus, truth = CorpusArrays.of(run), graded_truth(run)
         tokens, offsets = np.array(corpus.tokens), np.array(corpus.offsets)
+        corpus = CorpusArrays(tokens, offsets, corpus.max_length, corpus.bos_id)
         all_losses = np.asarray(open_array(run.stage("losses"), "losses", name="losses.zarr")[:])
     source = resolve_models(config.models)[-1]
     truth["loss"] = all_losses[truth.index, -1]
     truth["mean"] = truth.groupby("skill")["loss"].transform("mean")
     kept = truth[(truth["mean"] < 0.2) & (truth["loss"] < 0.1)]
     preds = np.sort(np.random.default_rng(0).permutation(kept.index.to_numpy())[:N_SAMPLES])
+    low = np.flatnonzero(all_losses[:, -1] < 0.1)
+    first = np.flatnonzero(np.diff(np.searchsorted(offsets, low, side="right"), prepend=-1))
+    measured = low[np.unique(np.r_[first, first + 1])][:512]  # two a document, as in a run
     module = load_model(source)[0].eval()
     choice = choose_parameters(module)
     engine = make_engine(
         "batched", module, choice, projections=[None] * len(choice.blocks), targets_per_pass=8
     )
+    blocks, activations = _text_gradients(module, engine, choice, corpus=corpus, preds=preds)
+    moments, _ = _text_gradients(module, engine, choice, corpus=corpus, preds=measured)
+    past = np.stack([tokens[np.maximum(preds - back, 0)] for back in range(1, 9)], axis=1)
+    surface = {"next token": tokens[preds].astype(np.int64)}
+    for n in (1, 2, 3):
+        surface[f"last {n}"] = np.unique(past[:, :n], axis=0, return_inverse=True)[1].ravel()
+    one_hot = np.concatenate([np.eye(int(tokens.max()) + 1)[past[:, i]] for i in range(8)], axis=1)
+    return World(
+        skill=pd.factorize(truth.loc[preds, "skill"])[0].astype(np.int64),
+        surface=surface,
+        inputs=one_hot.astype(np.float32),
+        blocks=blocks,
+        activations=activations,
+        moments=moments,
+    )
+
+
+def _text_gradients(
+    module: Any, engine: Any, choice: Any, *, corpus: Any, preds: NDArray[np.int64]
+) -> tuple[list[torch.Tensor], Vectors]:
+    """Give whole gradients block by block, and inputs of the layers at the predicting token."""
     inputs_of: dict[int, torch.Tensor] = {}
-    hooks = [
-        block.modules[0].register_forward_hook(
-            lambda _m, args, _o, i=i: inputs_of.update({i: args[0].detach()})
-        )
-        for i, block in enumerate(choice.blocks)
-    ]
-    doc = np.searchsorted(offsets, preds, side="right") - 1
+
+    def keep(place: int) -> Any:
+        return lambda _m, args, _o: inputs_of.update({place: args[0].detach()})
+
+    parts = [block.modules[0] for block in choice.blocks]
+    hooks = [part.register_forward_hook(keep(i)) for i, part in enumerate(parts)]
+    doc = np.searchsorted(corpus.offsets, preds, side="right") - 1
     blocks: list[list[torch.Tensor]] = [[] for _ in choice.blocks]
     activations = []
     for each in np.unique(doc):
-        start, stop = int(offsets[each]), int(offsets[each + 1])
-        ids = torch.from_numpy(tokens[start:stop].astype(np.int64))
-        shift = 0
-        if corpus.bos_id is not None:
-            ids, shift = torch.cat([torch.tensor([corpus.bos_id]), ids]), 1
+        start, stop = int(corpus.offsets[each]), int(corpus.offsets[each + 1])
+        ids = torch.from_numpy(np.array(corpus.tokens[start:stop], dtype=np.int64))
+        shift = int(corpus.bos_id is not None)
+        if shift:
+            ids = torch.cat([torch.tensor([corpus.bos_id]), ids])
         positions = [int(p) - start + shift for p in preds[doc == each]]
-        for indices, gradients in engine.gradients(ids, positions):
-            assert indices == sorted(indices)
+        for _, gradients in engine.gradients(ids, positions):  # rising positions come in order
             for store, gradient in zip(blocks, gradients, strict=True):
                 store.append(gradient.detach().float())
         with torch.no_grad():
@@ -236,18 +263,7 @@ def text_world(suite: Path) -> World:
         )
     for hook in hooks:
         hook.remove()
-    past = np.stack([tokens[np.maximum(preds - back, 0)] for back in range(1, 9)], axis=1)
-    surface = {"next token": tokens[preds].astype(np.int64)}
-    for n in (1, 2, 3):
-        surface[f"last {n}"] = np.unique(past[:, :n], axis=0, return_inverse=True)[1].ravel()
-    one_hot = np.concatenate([np.eye(int(tokens.max()) + 1)[past[:, i]] for i in range(8)], axis=1)
-    return World(
-        skill=pd.factorize(truth.loc[preds, "skill"])[0].astype(np.int64),
-        surface=surface,
-        inputs=one_hot.astype(np.float32),
-        blocks=[torch.cat(store) for store in blocks],
-        activations=unit(np.concatenate(activations)),
-    )
+    return [torch.cat(store) for store in blocks], unit(np.concatenate(activations))
 
 
 # representations: exact inner products of all pairs, as vectors of as many numbers as samples
@@ -263,11 +279,12 @@ def gradients(world: World, *, lower: bool, damping: float | None) -> Vectors:
     """Give unit vectors with the inner products of gradients, whitened or as they are."""
     n = len(world.blocks)
     gram = np.zeros((len(world.skill),) * 2)
-    for block in world.blocks[: (n + 1) // 2 if lower else n]:
+    pairs = list(zip(world.blocks, world.moments or world.blocks, strict=True))
+    for block, measured in pairs[: (n + 1) // 2 if lower else n]:
         matrix = block
         if damping is not None:
             moments = GradientMoments([(block.shape[2], block.shape[1])])
-            moments.add([block])
+            moments.add([measured])
             maps = moments.whitening(damping=damping)
             matrix = maps.inputs[0] @ block @ maps.signals[0]
         flat = matrix.flatten(1).numpy()

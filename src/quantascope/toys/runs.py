@@ -159,7 +159,9 @@ def uses_half(precision: str, device: str) -> bool:
     if precision != "auto":
         return precision == "bfloat16"
     if device == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 (no public way to ask)
+        probe = getattr(torch.cpu, "get_capabilities", None)  # older torch: not known, hence no
+        capabilities = probe() if probe is not None else {}
+        return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
     return torch.cuda.is_bf16_supported()
 
 
