@@ -276,7 +276,7 @@ def unit(rows: NDArray[np.floating]) -> Vectors:
 
 
 def gradients(world: World, *, lower: bool, damping: float | None) -> Vectors:
-    """Give unit vectors with the inner products of gradients, whitened or as they are."""
+    """Give unit vectors with the cosines of gradients, whitened or as they are."""
     n = len(world.blocks)
     gram = np.zeros((len(world.skill),) * 2)
     pairs = list(zip(world.blocks, world.moments or world.blocks, strict=True))
@@ -289,7 +289,8 @@ def gradients(world: World, *, lower: bool, damping: float | None) -> Vectors:
             matrix = maps.inputs[0] @ block @ maps.signals[0]
         flat = matrix.flatten(1).numpy()
         gram += flat @ flat.T
-    values, vectors = np.linalg.eigh(gram)
+    length = np.sqrt(np.diag(gram))  # norms differ by orders of magnitude: scale, then decompose
+    values, vectors = np.linalg.eigh(gram / np.outer(length, length))
     return unit(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 

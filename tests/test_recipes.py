@@ -33,6 +33,7 @@ PERTURBED = {
     "parity-exponents": {"n_steps": 300},
     "compositional-parity": {"n_steps": 200},
     "skill-curves": {"learning_rate": 0.1, "network_steps": 300},
+    "parity-discovery": {"method": "published"},
     "exponent-scatter": {"last": 12},
     "parity-finite-tasks": {"n_tasks": 1000},
     "chinchilla-refit": {"left_out": 0},

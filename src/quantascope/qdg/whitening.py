@@ -39,7 +39,9 @@ class Whitening:
     @classmethod
     def unpack(cls, packed: NDArray[np.float32], shapes: Sequence[tuple[int, int]]) -> "Whitening":
         """Read back what `pack` laid down; `shapes` holds (n_out, n_in) of each block."""
-        inputs, signals, at = {}, {}, 0
+        inputs: dict[int, torch.Tensor] = {}
+        signals: dict[int, torch.Tensor] = {}
+        at = 0
         for index, (n_out, n_in) in enumerate(shapes):
             for maps, width in ((inputs, n_in), (signals, n_out)):
                 part = packed[at : at + width * width].reshape(width, width)

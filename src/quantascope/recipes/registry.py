@@ -77,6 +77,12 @@ RECIPES: Final[dict[str, Recipe]] = {
         source="arXiv:2303.13506, figures A9 to A11",
         cpu_s=(8.0, 1000.0),
     ),
+    "parity-discovery": Recipe(
+        module="parity_discovery",
+        shows="discovery against known subtasks: published cosines and the default method",
+        source="arXiv:2303.13506, figure A9",
+        cpu_s=(20.0, 600_000.0),
+    ),
     "exponent-scatter": Recipe(
         module="exponent_scatter",
         shows="published (alpha_N, alpha_D) pairs against the Quantization Model",
