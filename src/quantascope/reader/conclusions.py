@@ -32,10 +32,22 @@ def conclusions(run: Run) -> list[str]:
         _clustering(run),
         _coherence(run),
         _slope(run),
-        "Clusters are groups of predictions with similar gradients. They are called clusters, not "
-        "quanta: agreement with known quanta has not been shown on this text, and clusters that "
-        "share a next token may reflect that token alone.",
+        _meaning(run),
     ]
+
+
+def _meaning(run: Run) -> str:
+    text = (
+        "Clusters are groups of predictions with similar gradients. They are called clusters, not "
+        "quanta: agreement with known quanta has not been shown on this text, "
+    )
+    if run.default_clustering == "merged":
+        return (
+            f"{text}and rests on tests with known skills: in those, common skills (from about 1 % "
+            "of the predictions on) that a model had learned as rules were found whole, rare ones "
+            "were joined to others, and of one model that had learned less, next tokens were found."
+        )
+    return f"{text}and clusters that share a next token may reflect that token alone."
 
 
 def _held_out(run: Run) -> str:
