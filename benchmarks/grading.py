@@ -150,7 +150,9 @@ def parity_world(name: str, seed: int) -> World:
     subtask, losses = batch.subtask.numpy(), losses.numpy()
     count = np.maximum(np.bincount(subtask, minlength=len(task.frequencies)), 1)
     mean = np.bincount(subtask, weights=losses, minlength=len(count)) / count
-    rows = np.flatnonzero((mean[subtask] < LEARNED_NATS) & (losses < LEARNED_NATS))[:N_SAMPLES]
+    # a loss that rounds to 0 has no gradient in single precision
+    usable = (mean[subtask] < LEARNED_NATS) & (losses < LEARNED_NATS) & (losses > 0)
+    rows = np.flatnonzero(usable)[:N_SAMPLES]
     inputs, label = batch.inputs[rows], batch.label[rows]
     names = [n for n in chosen_parameters(module) if n.endswith("weight")]
 

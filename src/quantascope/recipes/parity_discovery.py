@@ -118,7 +118,8 @@ def _learned(config: Config, seed: int) -> tuple[nn.Sequential, np.ndarray, Samp
         losses = _losses(module, (inputs, label)).numpy()
     subtask = batch.subtask.numpy()
     mean = np.bincount(subtask, weights=losses) / np.maximum(np.bincount(subtask), 1)
-    rows = np.flatnonzero((mean[subtask] < _LEARNED_NATS) & (losses < _LEARNED_NATS))
+    usable = (mean[subtask] < _LEARNED_NATS) & (losses < _LEARNED_NATS)
+    rows = np.flatnonzero(usable & (losses > 0))  # one that rounds to 0 has no gradient
     order = np.random.default_rng(seed).permutation(rows)[: config.n_samples]
     return module, subtask[order], (inputs[order], label[order])
 
