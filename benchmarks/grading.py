@@ -345,7 +345,7 @@ def groupings(world: World, *, grid: bool) -> Iterator[tuple[str, NDArray[np.int
 def more_clusterings(
     name: str, vectors: Vectors, graph: sparse.csr_array, *, n_true: int, sign_free: bool
 ) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Group by the paper's spectral clustering, density, other graphs, and second-order similarity."""
+    """Group by spectral clustering, density, other graphs, and second-order similarity."""
     cosines = vectors @ vectors.T
     alike = np.abs(cosines) if sign_free else (1 + cosines) / 2
     embedding = spectral_embedding(vectors, n_true, similarity=np.abs if sign_free else _halved)
