@@ -67,8 +67,7 @@ def test_hand_derived_gradients_equal_autograd_of_the_paper_s_network(n_seeds):
         subset = torch.from_numpy(TASK.subsets)[batch.subtask]
         label = bits.gather(1, subset).sum(dim=1).long() % 2
         for member, hidden in enumerate(hidden_slices([3, 12])):
-            module = parity_module(TASK, params, place=place, hidden=hidden)
-            module[2].bias.data = params["offset"][place, member].clone()
+            module = parity_module(stack, params, place=place, member=member)
             functional.cross_entropy(module(inputs), label).backward()
             first = module[0].weight.grad.T
             pairs = [
@@ -165,8 +164,7 @@ def test_the_mean_loss_is_that_of_the_network_on_its_test_points():
     subtask = torch.from_numpy(rng.choice(TASK.n_tasks, size=40_000, p=TASK.frequencies))
     bits = torch.from_numpy(rng.integers(0, 2, size=(40_000, TASK.n))).float()
     label = bits.gather(1, torch.from_numpy(TASK.subsets)[subtask]).sum(dim=1).long() % 2
-    module = parity_module(TASK, params, place=0, hidden=slice(0, 12))
-    module[2].bias.data = params["offset"][0, 0].clone()
+    module = parity_module(stack, params)
     with torch.no_grad():
         logits = module(parity_inputs(TASK, subtask, bits))
     losses = functional.cross_entropy(logits, label, reduction="none")

@@ -20,6 +20,7 @@ __all__ = [
 ]
 
 _FIGURES: Final = (".svg", ".png", ".pdf")
+_ANIMATION: Final = ".gif"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -41,14 +42,18 @@ def write_json(path: Path, found: Mapping[str, Any]) -> Path:
 
 
 def check_targets(
-    *, out: Path | None = None, plot: Path | None = None, inputs: Sequence[Path | None] = ()
+    *,
+    out: Path | None = None,
+    plot: Path | None = None,
+    animate: Path | None = None,
+    inputs: Sequence[Path | None] = (),
 ) -> None:
     """Refuse files that cannot be written, or that would replace an input, before any work.
 
     Parameters
     ----------
-    out, plot
-        Files that --out and --plot name.
+    out, plot, animate
+        Files that --out, --plot and --animate name.
     inputs
         Files that are read.
 
@@ -63,7 +68,9 @@ def check_targets(
         raise ValueError(
             f"--plot: {plot.name}; allowed are names that end in {', '.join(_FIGURES)}"
         )
-    for option, path in (("--out", out), ("--plot", plot)):
+    if animate is not None and animate.suffix.lower() != _ANIMATION:
+        raise ValueError(f"--animate: {animate.name}; allowed are names that end in {_ANIMATION}")
+    for option, path in (("--out", out), ("--plot", plot), ("--animate", animate)):
         if path is not None:
             _check_target(option, path, inputs=read)
     if out is not None and plot is not None and out.resolve() == plot.resolve():

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-_ANIMATION: Final = ".gif"
 _MILLISECONDS: Final = 120
 
 Out = Annotated[
@@ -43,6 +42,7 @@ TestEach = Annotated[int, typer.Option("--n-test-each", help="Least test points 
 Patience = Annotated[
     int, typer.Option(help="Stop a network after so many evaluations without a new best; 0: never.")
 ]
+Least = Annotated[int, typer.Option("--least-steps", help="No network stops earlier.")]
 Precision = Annotated[str, typer.Option(help="auto, float32 or bfloat16 products.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Workers = Annotated[int, typer.Option(min=1, help="Stacks of networks trained side by side.")]
@@ -79,6 +79,7 @@ def train(
     n_test: Test = 1_000_000,
     n_test_each: TestEach = 1000,
     patience: Patience = 0,
+    least_steps: Least = 4000,
     precision: Precision = "auto",
     device: Device = "cpu",
     plot: Plot = None,
@@ -115,6 +116,7 @@ def sweep(
     n_test: Test = 1_000_000,
     n_test_each: TestEach = 1000,
     patience: Patience = 0,
+    least_steps: Least = 4000,
     precision: Precision = "auto",
     device: Device = "cpu",
     workers: Workers = 1,
@@ -151,9 +153,7 @@ def _run(
     from quantascope.core.progress import track
     from quantascope.pipeline.parity import run_sweep, sweep_work
 
-    check_targets(plot=plot)
-    if animate is not None and animate.suffix.lower() != _ANIMATION:
-        raise ValueError(f"--animate: {animate.name}; allowed are names that end in {_ANIMATION}")
+    check_targets(plot=plot, animate=animate)
     if out.exists() and not out.is_dir():
         raise ValueError(f"OUT: {out} is a file; name a folder, new or old")
     wanted = _sweep(settings)
@@ -183,6 +183,8 @@ def _sweep(settings: dict[str, Any]) -> "ParitySweep":
         "n_steps": "--steps",
         "n_evals": "--evals",
     }
+    if settings["distribution"] == "given":
+        raise ValueError("--distribution: 'given' is for Python; allowed are zipf and uniform")
     with said_as(names):
         runs = tuple(
             ParityRun(
@@ -217,10 +219,13 @@ def _sweep(settings: dict[str, Any]) -> "ParitySweep":
         if settings["patience"] < 0:
             raise ValueError(f"patience: {settings['patience']} found; allowed are numbers from 0")
         patience = settings["patience"]
+        if settings["least_steps"] < 0:
+            raise ValueError(f"least_steps: {settings['least_steps']} found; at least 0 is needed")
+        stopping = Stopping(patience=patience, least_steps=settings["least_steps"])
         return ParitySweep(
             runs=runs,
             schedule=schedule,
-            stopping=Stopping(patience=patience) if patience else None,
+            stopping=stopping if patience else None,
             precision=settings["precision"],
             device=settings["device"],
         )
@@ -229,7 +234,10 @@ def _sweep(settings: dict[str, Any]) -> "ParitySweep":
 def _numbers(option: str, text: str, kind: type[Any]) -> list[Any]:
     """Read numbers with commas between them, none twice."""
     try:
-        found = [kind(float(part)) if kind is int else kind(part) for part in text.split(",")]
+        numbers = [float(part) for part in text.split(",")]
+        found = [kind(number) for number in numbers]
+        if found != numbers:
+            raise ValueError(text)
     except (ValueError, OverflowError):
         word = "whole numbers" if kind is int else "numbers"
         raise ValueError(f"{option}: {text!r} found; allowed are {word} with commas") from None

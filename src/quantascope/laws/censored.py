@@ -145,10 +145,10 @@ def _log_interval(lower: Floats, upper: Floats) -> Floats:
 
 
 def _fit(log_x: Floats, lo: Floats, hi: Floats) -> tuple[Floats, float]:
-    """Maximise from the line through the lower bounds; the likelihood is concave."""
-    known = np.isfinite(lo)
-    slope, level = np.polyfit(log_x[known], lo[known], 1)
-    spread = max(float(np.std(lo[known] - level - slope * log_x[known])), 0.1)
+    """Maximise from the line through the known ends; the likelihood is concave."""
+    ends = np.where(np.isfinite(lo), lo, hi)
+    slope, level = np.polyfit(log_x, ends, 1)
+    spread = max(float(np.std(ends - level - slope * log_x)), 0.1)
     return _minimise(
         lambda free: _cost(free, log_x, lo, hi),
         np.array([level, slope, 1.0]) / spread,
@@ -177,10 +177,10 @@ def _profile(
 ) -> tuple[float, float]:
     """Find where the cost, minimised over the rest, has risen by half a chi-square."""
     rise = 0.5 * float(stats.chi2.ppf(_CONFIDENCE, 1))
-    known = np.isfinite(lo)
+    ends = np.where(np.isfinite(lo), lo, hi)
 
     def above(tried: float) -> float:
-        rest = lo[known] - tried * log_x[known]
+        rest = ends - tried * log_x
         precision = 1 / max(float(rest.std()), 0.1)
 
         def cost(free: Floats) -> tuple[float, Floats]:

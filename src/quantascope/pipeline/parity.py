@@ -111,10 +111,12 @@ def run_sweep(
         found = read_sweep(out)
         if found.sweep != sweep:
             raise DataError(f"{out}: holds another sweep; choose another folder or remove it")
+        shutil.rmtree(out / _WORK, ignore_errors=True)  # of one killed just after its end
         advance(sweep_work(sweep))
         return found
     work = out / _WORK
-    _claim(work, digest_json(_plain(sweep)), out)
+    half = uses_half(sweep.precision, sweep.device)  # a state is not continued in another precision
+    _claim(work, digest_json({"sweep": _plain(sweep), "half": half}), out)
     jobs = [
         _Job(sweep=sweep, stack=tuple(map(tuple, stack)), path=work / f"stack-{i:04d}.safetensors")
         for i, stack in enumerate(plan_stacks(sweep.runs))

@@ -5,7 +5,7 @@ interval, its range, how it was made, and what theory predicts with endless and 
 subtasks.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +26,9 @@ from quantascope.toys.estimators import (
     fit_convergence_published,
     onset,
 )
+from quantascope.toys.parity import ParityTask
+from quantascope.toys.parity_net import n_params
+from quantascope.toys.runs import ParityRun
 
 __all__ = ["Exponent", "RunCurves", "curves_of", "measure_exponents", "summarise_runs"]
 
@@ -82,66 +85,84 @@ class RunCurves:
 
     @property
     def final(self) -> float:
-        """Test loss at the last step [nat]."""
-        return float(self.test[-1])
+        """Test loss at the last step [nat]; NaN without any."""
+        return float(self.test[-1]) if len(self.test) else float("nan")
 
     @property
     def best(self) -> float:
-        """Test loss at the step of the least validation loss [nat]."""
+        """Test loss at the step of the least validation loss [nat]; NaN without any."""
+        if not len(self.test):
+            return float("nan")
         return float(best_by_validation(self.validation, self.test))
 
 
 def curves_of(tables: SweepTables) -> list[RunCurves]:
-    """Cut the tables of a sweep into the curves of its runs."""
+    """Cut the tables of a sweep into curves of its runs; those of a diverged one may be empty."""
     curves, subtasks = tables.curves.to_pandas(), tables.subtasks.to_pandas()
-    by_run = dict(iter(subtasks.groupby("run")))
+    of_run, of_subtask = dict(iter(curves.groupby("run"))), dict(iter(subtasks.groupby("run")))
     found = []
-    for run, rows in curves.groupby("run"):
-        wide = by_run[run].pivot(index="step", columns="subtask", values="loss_nats")
+    for place, run in enumerate(tables.sweep.runs):
+        rows = of_run.get(place, curves.iloc[:0])
+        wide = np.full((len(rows), run.task.n_tasks), np.nan)
+        if place in of_subtask:
+            table = of_subtask[place].pivot(index="step", columns="subtask", values="loss_nats")
+            wide = table.reindex(rows["step"]).to_numpy(dtype=np.float64)
         found.append(
             RunCurves(
-                steps=rows["step"].to_numpy(),
+                steps=rows["step"].to_numpy(dtype=np.int64),
                 validation=rows["loss_validation_nats"].to_numpy(dtype=np.float64),
                 test=rows["loss_test_nats"].to_numpy(dtype=np.float64),
-                subtasks=wide.to_numpy(dtype=np.float64),
+                subtasks=wide,
             )
         )
     return found
 
 
 def summarise_runs(tables: SweepTables) -> pd.DataFrame:
-    """Give one row a run: settings, losses and learned subtasks at the end and at the best step."""
+    """Give one row a run: settings, losses at the last and the best step, subtasks learned at last.
+
+    NaN and 0 for a run that diverged before its first evaluation.
+    """
     rows = []
     for curve in curves_of(tables):
-        learned = int((curve.subtasks[-1] < _LEARNED_NATS).sum())
+        learned = int((curve.subtasks[-1:] < _LEARNED_NATS).sum())
         rows.append({"final_nats": curve.final, "best_nats": curve.best, "n_learned": learned})
     return pd.concat([tables.runs.to_pandas(), pd.DataFrame(rows)], axis=1)
 
 
 def measure_exponents(tables: SweepTables) -> list[Exponent]:
-    """Fit every exponent that the sweep has the runs for, for each alpha.
+    """Fit every exponent that the sweep has the runs for.
 
-    ``alpha_N`` needs three widths, ``alpha_D`` and ``quanta of data`` three numbers of samples;
-    ``alpha_S`` and ``convergence`` are taken from the widest networks on endless samples.
+    ``alpha_N`` needs three widths, ``alpha_D`` and ``quanta of data`` three numbers of samples, all
+    else equal but the seed; ``alpha_S`` and ``convergence`` are taken from the widest networks on
+    endless samples.
 
-    References
-    ----------
-    arXiv:2303.13506, figures 2, A3 and A4; protocols in the notebooks of
-    github.com/ejmichaud/quantization-model.
+    Notes
+    -----
+    Ranges follow figures A3 and A4 of arXiv 2303.13506 where they can: all widths; samples from
+    the first whose loss is below .95 bit; steps from .5 to 15 % of the training. Losses over
+    samples are those of the step that the validation half chooses (the paper takes the least test
+    loss); evaluations are evenly spaced in the log of the step (the paper's, in the step).
     """
-    curves = curves_of(tables)
+    curves, runs = curves_of(tables), tables.sweep.runs
+    online = [place for place, run in enumerate(runs) if not run.n_samples]
+    finite = [place for place, run in enumerate(runs) if run.n_samples]
     found: list[Exponent] = []
-    places: dict[Any, list[int]] = {}
-    for place, run in enumerate(tables.sweep.runs):
-        task = {**asdict(run.task), "seed": 0}
-        places.setdefault(tuple(task.values()), []).append(place)
-    for group in places.values():
-        online = [place for place in group if not tables.sweep.runs[place].n_samples]
-        finite = [place for place in group if tables.sweep.runs[place].n_samples]
-        found += _over_params(tables, curves, online)
-        found += _over_steps(tables, curves, online)
-        found += _over_data(tables, curves, finite)
+    for places in _alike(runs, online, "width"):
+        found += _over_params(tables, curves, places)
+        found += _over_steps(tables, curves, places)
+    for places in _alike(runs, finite, "n_samples"):
+        found += _over_data(tables, curves, places)
     return found
+
+
+def _alike(runs: tuple[ParityRun, ...], places: list[int], but: str) -> list[list[int]]:
+    """Group runs that are equal in all settings but one and the seeds."""
+    groups: dict[ParityRun, list[int]] = {}
+    for place in places:
+        run = replace(runs[place], task=replace(runs[place].task, seed=0), seed=0, **{but: 1})
+        groups.setdefault(run, []).append(place)
+    return list(groups.values())
 
 
 def _over_params(tables: SweepTables, curves: list[RunCurves], places: list[int]) -> list[Exponent]:
@@ -149,9 +170,9 @@ def _over_params(tables: SweepTables, curves: list[RunCurves], places: list[int]
     if len(sizes) < _FEWEST:
         return []
     task = tables.sweep.runs[places[0]].task
-    n_params = np.array([(task.n_tasks + task.n + 3) * width + 2 for width in sizes], dtype=float)
-    found = _exponent("alpha_N", task.alpha, fit_by_seed(n_params, losses), sign=-1)
-    return [_with_finite(found, "N", n_params, losses, task.n_tasks)]
+    counts = np.array([n_params(task, width) for width in sizes], dtype=np.float64)
+    found = _exponent("alpha_N", task, fit_by_seed(counts, losses), sign=-1)
+    return [_with_finite(found, "N", counts, losses, task)]
 
 
 def _over_data(tables: SweepTables, curves: list[RunCurves], places: list[int]) -> list[Exponent]:
@@ -163,35 +184,35 @@ def _over_data(tables: SweepTables, curves: list[RunCurves], places: list[int]) 
     start = onset(losses.mean(axis=0))
     task = tables.sweep.runs[places[0]].task
     x, losses = np.array(samples[start:], dtype=np.float64), losses[:, start:]
-    found = _exponent("alpha_D", task.alpha, fit_by_seed(x, losses), sign=-1)
-    counted = _exponent("quanta of data", task.alpha, fit_by_seed(x, learned[:, start:]), sign=1)
-    if found.identified:
-        found = _with_finite(found, "D", x, losses, task.n_tasks)
-    return [found, counted]
+    found = _exponent("alpha_D", task, fit_by_seed(x, losses), sign=-1)
+    counted = _exponent("quanta of data", task, fit_by_seed(x, learned[:, start:]), sign=1)
+    return [_with_finite(found, "D", x, losses, task), counted]
 
 
 def _over_steps(tables: SweepTables, curves: list[RunCurves], places: list[int]) -> list[Exponent]:
-    if not places:
+    runs = tables.sweep.runs
+    widest = max(runs[place].width for place in places)
+    chosen = [place for place in places if runs[place].width == widest and len(curves[place].steps)]
+    if not chosen:
         return []
-    widest = max(tables.sweep.runs[place].width for place in places)
-    chosen = [place for place in places if tables.sweep.runs[place].width == widest]
-    task, steps = tables.sweep.runs[chosen[0]].task, curves[chosen[0]].steps
+    task, shared = runs[chosen[0]].task, curves[chosen[0]].steps
+    for place in chosen[1:]:  # networks that stopped early or diverged have fewer
+        shared = np.intersect1d(shared, curves[place].steps)
     lo, hi = (share * tables.sweep.schedule.n_steps for share in _S_RANGE)
-    rows = (steps >= lo) & (steps <= hi)
-    losses = np.stack([curves[place].test[rows] for place in chosen])
+    x = shared[(shared >= lo) & (shared <= hi)]
     found = []
-    if rows.sum() >= _FEWEST:
-        x = steps[rows].astype(np.float64)
-        slope = _exponent("alpha_S", task.alpha, fit_by_seed(x, losses), sign=-1)
-        found.append(_with_finite(slope, "S", x, losses, task.n_tasks))
+    if len(x) >= _FEWEST:
+        at = [curves[place].test[np.isin(curves[place].steps, x)] for place in chosen]
+        steps, losses = x.astype(np.float64), np.stack(at)
+        slope = _exponent("alpha_S", task, fit_by_seed(steps, losses), sign=-1)
+        found.append(_with_finite(slope, "S", steps, losses, task))
     bounds = [convergence_bounds(curves[place].steps, curves[place].subtasks) for place in chosen]
     earliest, latest = (np.concatenate([each[i] for each in bounds]) for i in (0, 1))
     frequencies = np.tile(task.frequencies, len(chosen))
-    found.append(
-        _exponent("convergence", task.alpha, fit_convergence(frequencies, earliest, latest), sign=1)
-    )
+    censored = fit_convergence(frequencies, earliest, latest)
     published = fit_convergence_published(frequencies, latest)
-    found.append(_exponent("convergence, published rule", task.alpha, published, sign=1))
+    found.append(_exponent("convergence", task, censored, sign=1))
+    found.append(_exponent("convergence, published rule", task, published, sign=1))
     return found
 
 
@@ -208,18 +229,25 @@ def _by_seed(
     return whole, np.array([[table[setting][seed] for setting in whole] for seed in seeds])
 
 
-def _exponent(name: str, alpha: float, line: PowerLawFit, *, sign: int) -> Exponent:
+def _is_zipf(task: ParityTask) -> bool:
+    """Say whether the theory's frequencies are the task's own."""
+    return task.distribution == "zipf" and task.offset == 0
+
+
+def _exponent(name: str, task: ParityTask, line: PowerLawFit, *, sign: int) -> Exponent:
     ends = sorted((sign * line.lo, sign * line.hi))
-    theory = exponents(alpha)
+    theory = exponents(task.alpha)
     asymptotic: dict[str, Any] = {
         "alpha_N": theory.alpha_N,
         "alpha_D": theory.alpha_D,
         "alpha_S": theory.alpha_S,
-        "quanta of data": 1 / (1 + alpha),
+        "quanta of data": 1 / (1 + task.alpha),
     }
+    convergence = name.startswith("convergence")  # equally many samples for every subtask
+    known = -1.0 if convergence else asymptotic[name] if _is_zipf(task) else float("nan")
     return Exponent(
         name=name,
-        alpha=alpha,
+        alpha=task.alpha,
         estimate=sign * line.exponent,
         lo=ends[0],
         hi=ends[1],
@@ -227,16 +255,19 @@ def _exponent(name: str, alpha: float, line: PowerLawFit, *, sign: int) -> Expon
         x_hi=line.x_hi,
         n_points=line.n_points,
         method=line.method,
-        asymptotic=float(asymptotic.get(name, -1.0)),
+        asymptotic=float(known),
         identified=line.identified,
         reason=line.reason,
     )
 
 
 def _with_finite(
-    found: Exponent, by: Resource, x: Floats, losses: Floats, n_tasks: int
+    found: Exponent, by: Resource, x: Floats, losses: Floats, task: ParityTask
 ) -> Exponent:
     """Fit the constant of a finite set of subtasks, and predict the exponent with it."""
+    n_tasks = task.n_tasks
+    if not (found.identified and _is_zipf(task) and n_tasks > 1 and np.isfinite(losses).all()):
+        return found
     law, amount, name = (
         ("quanta-finite-N", "N", "C") if by == "N" else ("quanta-finite-D", "D", "tau")
     )

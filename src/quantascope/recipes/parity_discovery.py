@@ -98,8 +98,7 @@ def _learned(config: Config, seed: int) -> tuple[nn.Sequential, np.ndarray, Samp
     schedule = Schedule(n_steps=config.n_steps, n_evals=2)
     rates = np.array([network.learning_rate])
     state = train(stack, start(stack), schedule=schedule, rates=rates, decays=np.zeros(1))
-    params = {name: value.float().cpu() for name, value in state.params.items()}
-    module = parity_module(task, params, place=0, hidden=slice(0, config.width))
+    module = parity_module(stack, state.params)
     size, cpu = _POOL * config.n_samples, torch.device("cpu")
     batch = OnlineStream(task, batch_size=size, seed=seed + 1, device=cpu).batch(0)
     bits = spread(batch.packed, torch.float32)[:, : task.n]

@@ -20,13 +20,13 @@ from quantascope.plots.subtasks import plot_skills
 from quantascope.recipes.parity_setting import SMALL, ParitySetting, train_runs
 from quantascope.recipes.result import Check, RecipeResult
 from quantascope.theory.skills import emergence_time, strength_in_time
+from quantascope.toys.dependency import half_times
 from quantascope.toys.multilinear import train_multilinear
 
 __all__ = ["QUICK", "Config", "run"]
 
 Floats = NDArray[np.float64]
 
-_HALF: Final = 0.5
 _SOURCE: Final = "arXiv:2404.17563, equation 11"
 _INITIAL: Final = 0.01
 
@@ -79,8 +79,8 @@ def run(config: Config, *, seed: int, work: Path | None = None) -> RecipeResult:
         [network], config.setting, n_steps=config.network_steps, n_evals=80, work=work
     )
     shown = tables.subtasks.to_pandas().pivot(index="step", columns="subtask", values="strength")
-    times = _half_time(shown.index.to_numpy(dtype=np.float64), shown.to_numpy(dtype=np.float64))
-    model_times = _half_time(steps.astype(np.float64), strength)
+    times = half_times(shown.index.to_numpy(dtype=np.float64), shown.to_numpy(dtype=np.float64))
+    model_times = half_times(steps.astype(np.float64), strength)
     predicted = times[0] * frequency[0] / frequency
     return RecipeResult(
         name="skill-curves",
@@ -98,18 +98,6 @@ def run(config: Config, *, seed: int, work: Path | None = None) -> RecipeResult:
         },
         draw=lambda ax: plot_skills(steps, strength, solved, ax=ax),
     )
-
-
-def _half_time(steps: Floats, strength: Floats) -> Floats:
-    """Interpolate when each strength first reaches one half; NaN if it does not."""
-    found = np.full(strength.shape[1], np.nan)
-    for skill, curve in enumerate(strength.T):
-        above = np.flatnonzero(curve >= _HALF)
-        if len(above) and above[0] > 0:
-            i = above[0]
-            share = (_HALF - curve[i - 1]) / (curve[i] - curve[i - 1])
-            found[skill] = steps[i - 1] + share * (steps[i] - steps[i - 1])
-    return found
 
 
 def _columns(steps: NDArray[np.int64], strength: Floats, solved: Floats) -> dict[str, Floats]:

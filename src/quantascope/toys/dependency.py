@@ -29,6 +29,7 @@ Floats = NDArray[np.floating]
 
 _HALF: Final = 0.5
 _DONE: Final = 0.9
+_NOTHING: Final = 1e-300  # what is left when all is learned
 
 
 def simulate_skills(
@@ -72,6 +73,8 @@ def simulate_skills(
     ValueError
         If the graph has a cycle, or a number is out of its range.
     """
+    if sharing not in ("none", "all"):
+        raise ValueError(f"sharing: {sharing!r} unknown; allowed are 'none' and 'all'")
     if not (n_steps >= 1 and 0 < rate <= 1 and 0 < initial < 1):
         raise ValueError(
             f"n_steps, rate, initial: {n_steps}, {rate}, {initial} found; allowed are at least 1, "
@@ -83,7 +86,7 @@ def simulate_skills(
     for _ in range(n_steps):
         gate = np.where(prerequisites, strength[None, :], 1.0).prod(axis=1)
         left = frequencies * (1 - strength)
-        share = left / left.sum() if sharing == "all" else frequencies
+        share = left / max(left.sum(), _NOTHING) if sharing == "all" else frequencies
         strength = np.minimum(strength + rate * share * gate * strength * (1 - strength), 1.0)
         rows.append(strength)
     return np.array(rows)

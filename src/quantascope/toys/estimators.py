@@ -91,8 +91,6 @@ def fit_convergence(
     frequencies: Floats,
     earliest: NDArray[np.float64],
     latest: NDArray[np.float64],
-    *,
-    ahead: float = 1.0,
 ) -> PowerLawFit:
     """Fit the step of convergence to the frequency with the unlearned subtasks as censored times.
 
@@ -100,17 +98,14 @@ def fit_convergence(
     ----------
     frequencies, earliest, latest
         Axis ``task``, as `convergence_bounds` gives the bounds.
-    ahead
-        Share of the subtasks, the commonest first, that enters; 1 for all.
 
     Returns
     -------
     PowerLawFit
         See `quantascope.laws.censored`.
     """
-    order = np.argsort(-np.asarray(frequencies), kind="stable")
-    chosen = order[: max(1, round(ahead * len(order)))]
-    return fit_censored_power_law(frequencies[chosen], earliest[chosen], latest[chosen])
+    used = np.asarray(frequencies) > 0  # what is never shown is never learned, and says nothing
+    return fit_censored_power_law(frequencies[used], earliest[used], latest[used])
 
 
 def count_learned(losses: Floats, *, threshold_nats: float) -> NDArray[np.int64]:

@@ -58,6 +58,11 @@ class MLPStack:
                 f"streams, seeds, hidden: {len(streams)}, {len(seeds)}, {tuple(hidden)} found; one "
                 "seed a stream and widths from 1 are needed"
             )
+        if taken := set(measures or {}) & set(MEASURES):
+            raise ValueError(f"measures: {sorted(taken)} stand already; give another name")
+        shapes = {(each.task.n_inputs, len(each.task.frequencies)) for each in streams}
+        if len(shapes) > 1:
+            raise ValueError(f"streams: tasks of {len(shapes)} shapes found; a stack needs one")
         if n_per_subtask < 2:
             raise ValueError(f"n_per_subtask: {n_per_subtask} found; at least 2 is needed")
         self.streams, self.seeds, self.hidden = list(streams), list(seeds), list(hidden)
@@ -100,8 +105,8 @@ class MLPStack:
     @torch.no_grad()
     def evaluate(self, params: Params) -> Measured:
         """Measure every member on fresh points of every subtask, the same each time."""
-        task = self.streams[0].task
-        subtask = np.tile(np.arange(len(task.frequencies)), self.n_per_subtask)
+        weights = torch.from_numpy(np.stack([each.task.frequencies for each in self.streams]))
+        subtask = np.tile(np.arange(weights.shape[1]), self.n_per_subtask)
         tests = {
             id(each): each.samples(subtask, seed=derive_seed(self.test_seed, "test"))
             for each in self.streams
@@ -112,12 +117,11 @@ class MLPStack:
         margin = (logits[..., 1] - logits[..., 0]) * (2 * label - 1)
         margin = margin.view(self.n_members, self.n_per_subtask, -1)
         half = self.n_per_subtask // 2
-        weights = torch.from_numpy(task.frequencies).float()
         found = {name: measure(margin) for name, measure in self.measures.items()}
         return {
             **{name: values.mean(dim=1).numpy() for name, values in found.items()},
-            "mean_loss_validation": (found["loss"][:, :half].mean(dim=1) @ weights).numpy(),
-            "mean_loss_test": (found["loss"][:, half:].mean(dim=1) @ weights).numpy(),
+            "mean_loss_validation": _weighted(found["loss"][:, :half], weights),
+            "mean_loss_test": _weighted(found["loss"][:, half:], weights),
         }
 
     def keep(self, members: NDArray[np.bool_]) -> tuple[Self, NDArray[np.intp]]:
@@ -144,6 +148,11 @@ class MLPStack:
             inputs, label = batches[0].inputs[None], batches[0].label[None]
             return inputs.expand(len(batches), -1, -1), label.expand(len(batches), -1)
         return torch.stack([b.inputs for b in batches]), torch.stack([b.label for b in batches])
+
+
+def _weighted(losses: torch.Tensor, weights: torch.Tensor) -> NDArray[np.float32]:
+    """Average points ``(member, point, task)``, then subtasks by each member's frequencies."""
+    return (losses.mean(dim=1) * weights.float()).sum(dim=1).numpy()
 
 
 def _forward(params: Params, inputs: torch.Tensor) -> torch.Tensor:

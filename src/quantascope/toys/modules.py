@@ -4,38 +4,41 @@ import torch
 from torch import nn
 
 from quantascope.toys.parity import ParityTask
+from quantascope.toys.parity_net import ParityStack
 from quantascope.toys.problem import Params
 
 __all__ = ["parity_inputs", "parity_module"]
 
 
-def parity_module(task: ParityTask, params: Params, *, place: int, hidden: slice) -> nn.Sequential:
+def parity_module(
+    stack: ParityStack, params: Params, *, place: int = 0, member: int = 0
+) -> nn.Sequential:
     """Give one parity network as the paper writes it.
 
     Parameters
     ----------
-    task
-        Its subtasks.
-    params
-        Of a `ParityStack`.
+    stack, params
+        The stack and its parameters.
     place
         Which stream of the stack.
-    hidden
-        Its units along the hidden axis.
+    member
+        Which of its networks.
 
     Returns
     -------
     nn.Sequential
-        ``Linear(n_tasks + n, width)``, ReLU, ``Linear(width, 2)``: it reads control bits, then task
-        bits, as `parity_inputs` gives them.
+        ``Linear(n_tasks + n, width)``, ReLU, ``Linear(width, 2)``, on the CPU: it reads control
+        bits, then task bits, as `parity_inputs` gives them.
     """
-    control = params["control"][place, :, hidden]
-    bits = params["bits"][place, : task.n, hidden]
-    readout = params["readout"][place, hidden]
-    first, second = nn.Linear(task.n_tasks + task.n, readout.shape[0]), nn.Linear(*readout.shape)
-    first.weight.data = torch.cat([control, bits]).T.contiguous()
-    first.bias.data = params["bias"][place, 0, hidden].clone()
-    second.weight.data = readout.T.contiguous()
+    begin = sum(stack.widths[:member])
+    hidden = slice(begin, begin + stack.widths[member])
+    n = stack.streams[place].task.n
+    values = {name: value[place].float().cpu() for name, value in params.items()}
+    first_weight = torch.cat([values["control"][:, hidden], values["bits"][:n, hidden]])
+    readout = values["readout"][hidden]
+    first, second = nn.Linear(*first_weight.shape), nn.Linear(*readout.shape)
+    first.weight.data, first.bias.data = first_weight.T.contiguous(), values["bias"][0, hidden]
+    second.weight.data, second.bias.data = readout.T.contiguous(), values["offset"][member]
     return nn.Sequential(first, nn.ReLU(), second)
 
 

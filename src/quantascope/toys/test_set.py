@@ -23,6 +23,7 @@ __all__ = ["ParityTest"]
 
 _CHUNK: Final = 4_000_000  # numbers of hidden layer in hand, 16 MB
 _GPU_CHUNK: Final = 1 << 28
+_BLOCKS: Final = 4000
 
 
 class ParityTest:
@@ -68,7 +69,8 @@ class ParityTest:
             raise ValueError(f"measures: {sorted(taken)} stand already; give another name")
         self.task = task
         self.measures = {**MEASURES, **(measures or {})}
-        block = n_per_subtask // 2
+        # two blocks for the rarest; larger ones for a large set, whose blocks would be too many
+        block = max(-(-n_per_subtask // 2), n_points // _BLOCKS)
         wanted = np.maximum(allocate(task.frequencies, n_points), 2 * block)
         n_blocks = -(-wanted // block)
         self._order = np.argsort(-n_blocks, kind="stable")  # the subtasks of a block are the first
