@@ -11,7 +11,7 @@ from quantascope.toys.bits import draw_bytes, n_bytes, spread
 from quantascope.toys.dense import DenseStream, coded_task, compositional_task
 from quantascope.toys.measures import MEASURES, fourier_share
 from quantascope.toys.parity import ParityTask, allocate
-from quantascope.toys.parity_net import n_params
+from quantascope.toys.parity_net import n_params, parity_labels
 from quantascope.toys.streams import FiniteStream, OnlineStream
 
 CPU = torch.device("cpu")
@@ -109,7 +109,7 @@ def test_bits_survive_packing_and_padding_is_zero(n):
 
 
 def test_vectorised_sampler_draws_subtasks_like_the_naive_one():
-    """Chi-square of both histograms; labels agree bit for bit where the bits do."""
+    """Chi-square of both histograms against each other and against the law."""
     batch = OnlineStream(SMALL, batch_size=20_000, seed=1, device=CPU).batch(0)
     subtasks, _, _ = naive_batch(SMALL, 20_000, 1)
     table = np.stack(
@@ -118,6 +118,18 @@ def test_vectorised_sampler_draws_subtasks_like_the_naive_one():
     assert stats.chi2_contingency(table).pvalue > FALSE_ALARM
     expected = SMALL.frequencies * 20_000
     assert stats.chisquare(table[0], expected).pvalue > FALSE_ALARM
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_labels_equal_the_naive_ones_bit_for_bit(dtype):
+    subtasks, bits, labels = naive_batch(SMALL, 500, 2)
+    found = parity_labels(
+        torch.from_numpy(bits)[None].to(dtype),
+        torch.from_numpy(subtasks)[None],
+        torch.from_numpy(SMALL.subsets)[None],
+    )
+    assert found[0].tolist() == labels.tolist()
+    assert 0.3 < labels.mean() < 0.7
 
 
 def test_another_law_fails_the_same_chi_square():

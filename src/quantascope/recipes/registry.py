@@ -109,7 +109,7 @@ RECIPES: Final[dict[str, Recipe]] = {
     ),
     "parity-exponents": Recipe(
         module="parity_exponents",
-        shows="exponents over alpha against theory with and without an end; --form reduced: 25 min",
+        shows="exponents over alpha against theory with and without an end; --form reduced: 16 min",
         source="arXiv:2303.13506, figure A4",
         cpu_s=(25.0, 10_000_000.0),
     ),

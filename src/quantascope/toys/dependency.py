@@ -45,8 +45,8 @@ def simulate_skills(
 
     ``dR_k/dt = rate s_k G_k R_k (1 - R_k)`` with G_k the product of the strengths of k's
     prerequisites. Without sharing s_k = p_k: skills do not see each other. With sharing s_k is
-    k's part of all that is still to be learned, ``p_k (1 - R_k) / sum_j p_j (1 - R_j)``: an
-    optimiser that scales its step by the whole gradient turns to the next skill when one is done.
+    k's part of all that is still to be learned, ``p_k (1 - R_k) / sum_j p_j (1 - R_j)``: under an
+    optimiser that scales its step by the whole gradient, rare skills speed up when others are done.
 
     Parameters
     ----------

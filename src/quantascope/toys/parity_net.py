@@ -30,7 +30,7 @@ from quantascope.toys.problem import Measured, Params
 from quantascope.toys.streams import Batch, Stream
 from quantascope.toys.test_set import ParityTest
 
-__all__ = ["ParityMember", "ParityStack", "ParityStream", "n_params"]
+__all__ = ["ParityMember", "ParityStack", "ParityStream", "n_params", "parity_labels"]
 
 _CPU_CHUNK: Final = 400_000  # numbers of hidden layer in hand: 0.8 MB in half precision (measured)
 _GPU_CHUNK: Final = 1 << 28
@@ -184,7 +184,7 @@ class ParityStack:
         """Add the gradients of some streams, rows chunk by chunk."""
         subtask = torch.stack([batch.subtask for batch in batches])
         inputs = spread(torch.stack([batch.packed for batch in batches]), self.dtype)
-        label = _labels(inputs, subtask, subsets)
+        label = parity_labels(inputs, subtask, subsets)
         n_streams, n_rows = subtask.shape
         summed = torch.zeros_like(readers, dtype=torch.float32)
         transposed = readers.transpose(1, 2)
@@ -285,7 +285,9 @@ def _chunks(total: int, size: int) -> Iterator[slice]:
     return (slice(begin, min(begin + size, total)) for begin in range(0, total, size))
 
 
-def _labels(inputs: torch.Tensor, subtask: torch.Tensor, subsets: torch.Tensor) -> torch.Tensor:
+def parity_labels(
+    inputs: torch.Tensor, subtask: torch.Tensor, subsets: torch.Tensor
+) -> torch.Tensor:
     """Give the parity of each sample's own bits as 0 or 1, axes ``(stream, sample)``."""
     places = torch.stack(
         [subset.index_select(0, active) for subset, active in zip(subsets, subtask, strict=True)]
