@@ -86,8 +86,11 @@ class Plain:
 class Ours:
     """One stack of networks on shared samples."""
 
-    def __init__(self, widths: list[int], *, seeds: list[int] | None = None) -> None:
-        runs = [ParityRun(width=width, n_test=0) for width in widths]
+    def __init__(
+        self, widths: list[int], *, seeds: list[int] | None = None, like: ParityRun | None = None
+    ) -> None:
+        like = like or ParityRun(n_test=0)
+        runs = [replace(like, width=width) for width in widths]
         if seeds is not None:  # same samples, different weights: learning rates tell them apart
             runs = [
                 replace(run, learning_rate=1e-3 * (1 + seed / 100))
@@ -162,10 +165,15 @@ def compare_sweep() -> None:
 
 
 def compare_stack() -> None:
-    for width in (10, 20, 32):
-        many, one = Ours([width] * 32, seeds=list(range(32))), Ours([width])
-        a, b = seconds(one.step, 15), seconds(many.step, 5)
-        report(f"32 networks of width {width}, one by one", 32 * a, b, 3.0)
+    small = ParityRun(
+        task=ParityTask(n_tasks=50, n=20, k=2), batch_size=1000, n_test=0, n_test_per_subtask=10
+    )
+    for name, like in (("500 subtasks", None), ("50 subtasks, batches of 1,000", small)):
+        for width in (10, 20, 32):
+            many = Ours([width] * 32, seeds=list(range(32)), like=like)
+            one = Ours([width], like=like)
+            a, b = seconds(one.step, 15), seconds(many.step, 5)
+            report(f"32 x width {width}, {name}", 32 * a, b, 3.0)
 
 
 def compare_losses(n_steps: int) -> None:

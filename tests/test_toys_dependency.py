@@ -45,7 +45,7 @@ def test_a_chain_falls_like_dominoes_and_independent_skills_of_equal_use_do_not(
 
 
 def test_sharing_speeds_up_what_is_rare():
-    """Alone a skill of use .1 needs six times the steps of one of .6; what is left over helps it."""
+    """Alone a skill of use .1 takes six times the steps of one of .6; sharing lets it catch up."""
     uses, steps = np.array([0.6, 0.3, 0.1]), np.arange(20_001.0)
     free, shared = (
         half_times(steps, simulate_skills(uses, NONE, n_steps=20_000, sharing=sharing))
