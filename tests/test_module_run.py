@@ -6,9 +6,13 @@ import torch
 from torch import nn
 
 import quantascope
+from quantascope.cli.grade import grade
+from quantascope.core.errors import ArtefactError
+from quantascope.pipeline.grading import grade_run
 from quantascope.qdg.config import ClustersConfig
 from quantascope.store.check import validate_run
 from quantascope.store.folder import RunFolder
+from quantascope.store.truth import TRUTH_FILE, read_truth
 
 CLUSTERS = ClustersConfig(spectral=False, resolutions=(0.5, 1.0))
 
@@ -94,3 +98,89 @@ def test_a_renderer_that_drops_samples_is_refused(world, tmp_path):
             clusters=CLUSTERS,
         )
     assert not (tmp_path / "run").exists()
+
+
+def sums_of_two_tasks(n):
+    """Give samples of two tasks, told by the first entry: the sum of entries 1, 2 or of 3, 4."""
+    x = torch.randn(n, 5)
+    first = torch.arange(n) % 2 == 0
+    x[:, 0] = torch.where(first, 2.0, -2.0)
+    y = torch.where(first, x[:, 1] + x[:, 2], x[:, 3] + x[:, 4]) > 0
+    return x, y.long(), ["first" if task else "second" for task in first]
+
+
+def discover_tasks(folder, module, samples, **options):
+    x, y, _ = samples
+    return quantascope.discover(
+        module, [(x, y)], loss_per_sample, run=folder, dim=128, clusters=CLUSTERS, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def trained():
+    torch.manual_seed(1)
+    samples = sums_of_two_tasks(240)
+    module = nn.Sequential(nn.Linear(5, 24), nn.ReLU(), nn.Linear(24, 2))
+    optimiser = torch.optim.Adam(module.parameters(), 1e-2)
+    for _ in range(200):
+        optimiser.zero_grad()
+        loss_per_sample(module, samples[:2]).mean().backward()
+        optimiser.step()
+    return module, samples
+
+
+def test_a_run_that_is_told_the_truth_is_graded(trained, tmp_path, capsys):
+    """Clusters of a trained module follow the task; the same names shuffled tell them nothing.
+
+    Of independent groupings into 2 and g, 2 n times the mutual information is chi-squared with
+    g - 1 degrees: at n = 240 and g = 10 it scatters by .009 nat; .05 of some nat is five of that.
+    """
+    module, samples = trained
+    answers = [str(int(y)) for y in samples[1]]
+    truth = {"skill": samples[2], "sub_skill": answers}
+    discover_tasks(tmp_path, module, samples, truth=truth)
+    folder = RunFolder(tmp_path)
+    assert validate_run(folder) == []
+    order = quantascope.load(tmp_path).offsets[1:] - 1
+    written = read_truth(tmp_path).to_pandas().set_index("pred").loc[order]
+    assert written["skill"].tolist() == samples[2]
+    assert written["sub_skill"].tolist() == answers
+    grade(tmp_path)
+    printed = capsys.readouterr().out
+    assert "graded: 240 of 240" in printed
+    assert {"first", "second"} <= {line.split(" ")[0] for line in printed.splitlines()}
+    found = grade_run(folder)
+    told = found.table.set_index("grouping").loc[found.default, "skill_ami"]
+    shuffled = np.random.default_rng(0).permutation(samples[2]).tolist()
+    discover_tasks(tmp_path, module, samples, truth={"skill": shuffled})
+    chance = grade_run(folder).table.set_index("grouping").loc[found.default, "skill_ami"]
+    assert abs(chance) < 0.05 < told / 2
+
+
+def test_a_run_without_truth_keeps_none_of_an_earlier_one(trained, tmp_path):
+    module, samples = trained
+    discover_tasks(tmp_path, module, samples, truth={"skill": samples[2]})
+    (tmp_path / TRUTH_FILE).write_bytes(b"another run's")
+    discover_tasks(tmp_path, module, samples)
+    assert not (tmp_path / TRUTH_FILE).exists()
+    assert validate_run(RunFolder(tmp_path)) == []
+    with pytest.raises(ArtefactError, match="truth="):
+        grade_run(RunFolder(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("truth", "words"),
+    [
+        ({"skill": ["a"] * 3}, "3 skills for 240 samples"),
+        ({"skill": [""] * 240}, "empty skill"),
+        ({"skill": ["a"] * 240, "sub_skill": ["b"]}, "unlike length"),
+        ({"sub_skill": ["a"] * 240}, "give skill"),
+        ({"skill": ["a"] * 240, "entry": ["b"] * 240}, "give skill"),
+    ],
+)
+def test_a_truth_that_does_not_fit_leaves_no_run(trained, tmp_path, truth, words):
+    with pytest.raises(ValueError, match=words):
+        discover_tasks(tmp_path / "run", *trained, truth=truth)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ValueError, match="without run"):
+        discover_tasks(None, *trained, truth=truth)

@@ -270,10 +270,14 @@ def test_a_world_is_not_asked_for_more_skills_than_it_has():
         Language(PlantedConfig(world="silent", n_skills=30))
 
 
-def test_pairs_need_skills_that_can_be_exchanged():
-    language = Language(replace(CONFIGS["planted"], n_skills=2))
+def test_pairs_and_shared_blocks_need_skills_that_can_be_exchanged():
+    apart = replace(CONFIGS["planted"], n_skills=2, polygenic_share=0.0)
+    language = Language(apart)
+    assert language.document(0, 0, split="test").words
     with pytest.raises(ValueError, match="split=pairs"):
         language.document(0, 0, split="pairs")
+    with pytest.raises(ValueError, match="polygenic_share: 0.2 found"):
+        Language(replace(apart, polygenic_share=0.2))
 
 
 def test_too_large_a_held_out_share_says_which_skill_starves():

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pytest
 from scipy.stats import spearmanr
 
+from quantascope.cli.planted import _print_emergence
 from quantascope.cli.planted import train as train_command
 from quantascope.core.errors import DataError
 from quantascope.lm.planted.config import parse_source
@@ -142,6 +143,22 @@ def test_a_skill_is_learned_from_the_step_where_it_stays_below():
     assert made_up(rows).step_learned().tolist() == [2, 4, np.inf]
     assert made_up([[np.nan] * 3, [0.1] * 3]).step_learned().tolist() == [np.inf, 1]
     assert made_up(rows).share_learned() == pytest.approx(2 / 3)
+
+
+def test_a_skill_without_answers_is_not_measured_rather_than_not_learned(capsys):
+    found = replace(
+        made_up([[2, 0.1, 0.1], [np.nan] * 3, [2, 2, 2]]), n_answers=np.array([9, 0, 9])
+    )
+    assert found.share_learned() == 0.5
+    _print_emergence(found)
+    printed = capsys.readouterr().out
+    assert [("not measured" in line, " no " in line) for line in printed.splitlines()[1:4]] == [
+        (False, False),
+        (True, False),
+        (False, True),
+    ]
+    _print_emergence(replace(found, n_answers=np.zeros(3, dtype=int)))  # none at all
+    assert capsys.readouterr().out.count("not measured") == 3
 
 
 def test_order_agreement_is_spearman_with_unlearned_skills_last():

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from quantascope.cli.planted import make
 from quantascope.core.errors import ArtefactError, DataError
 from quantascope.lm.config import CorpusConfig
 from quantascope.lm.corpus import build_corpus
@@ -160,3 +161,21 @@ def test_bad_input_to_make_is_one_line(tmp_path, arguments):
     result = call("planted", "make", str(tmp_path / "text"), *arguments)
     assert_one_line_error(result, 2)
     assert not (tmp_path / "text").exists()
+
+
+def test_a_folder_keeps_one_text_and_is_made_whole_again(tmp_path):
+    """A kill between two renames leaves the record and some files; the same call mends them."""
+    out = tmp_path / "text"
+    make(out, config="silent", n_documents=3)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    (out / "labels.parquet").unlink()
+    (out / ".partial").mkdir()
+    make(out, config="silent", n_documents=3)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    for other in ({"config": "picks"}, {"seed": 1}, {"n_documents": 4}):
+        with pytest.raises(ValueError, match="another folder"):
+            make(out, **{"config": "silent", "n_documents": 3} | other)
+    (out / "planted.json").unlink()
+    with pytest.raises(ValueError, match="unknown origin"):
+        make(out, config="silent", n_documents=3)
+    assert (out / "documents.jsonl").read_bytes() == before["documents.jsonl"]

@@ -10,9 +10,11 @@ from scipy.stats import binom
 from torch import nn
 
 import quantascope
+from quantascope.cli.run import run
 from quantascope.core.errors import DataError
 from quantascope.core.rng import derive_seed, stream
 from quantascope.qdg.calibrate import calibrate_slopes, table
+from quantascope.qdg.calibrate import slope as slope_module
 from quantascope.qdg.calibrate.belt import fit_belt
 from quantascope.qdg.calibrate.design import (
     SIZES,
@@ -282,6 +284,37 @@ def test_worlds_planted_for_a_run_serve_where_the_table_does_not():
     assert slope.lo <= WORLD.slope <= slope.hi
     assert slope.n_rows == 80
     assert slope.table != table.shipped_table()[1]
+
+
+def test_beyond_its_range_the_shipped_table_is_not_asked(monkeypatch):
+    """17,000 points, thinned to 2,000: the table ends at 16,000, so planted worlds alone answer.
+
+    The worlds stand in here: every other row of the table, told apart by number and hash.
+    """
+    planted = []
+
+    def matched(_, *, points, population, n, seed):
+        planted.append((points, population, n, seed))
+        return {name: column[::2] for name, column in table.shipped_table()[0].items()}
+
+    monkeypatch.setattr(slope_module, "matched_table", matched)
+    many = world_of(replace(WORLD, points=17_000, population=17_000, dim=100), seed=1).vectors
+    for n_points, n_planted in ((17_000, 1), (2000, 0)):
+        planted.clear()
+        few = many[:: 17_000 // n_points][:n_points]
+        found = calibrate_slopes(few, methods=(DEFAULT_METHOD,), simulate=80)[0]
+        assert found.calibrated
+        assert planted == [(2000, 17_000, 80, 0)] * n_planted
+        assert (found.table == table.shipped_table()[1]) == (not n_planted)
+    refused = calibrate_slopes(many, methods=(DEFAULT_METHOD,))[0]
+    assert "17000 points; the table has" in refused.reason
+
+
+def test_a_run_that_ignores_signs_says_that_none_is_calibrated(tmp_path, capsys):
+    """Before any work; the published method, which keeps signs, has nothing to say."""
+    for method, said in ((None, True), ("published", False)):
+        run(tmp_path / "run", method=method, calibrate=True, dry_run=True)
+        assert ("no slope will be calibrated" in capsys.readouterr().err) == said
 
 
 def test_a_run_has_its_calibrated_slope(tmp_path, vectors):

@@ -1,13 +1,16 @@
 """Commands for planted text: write it, train small models on it, grade what discovery finds."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from quantascope.cli.grade import grade
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from quantascope.lm.planted.config import PlantedSource
     from quantascope.lm.planted.emergence import Emergence
 
@@ -16,9 +19,13 @@ __all__ = ["register"]
 Config = Annotated[
     str,
     typer.Option(
-        "--config", help="planted or silent, with ,KEY=VALUE behind it: silent,alpha=0.6."
+        "--config", help="planted, silent or picks, with ,KEY=VALUE behind it: silent,alpha=0.6."
     ),
 ]
+
+_RECORD: Final = "planted.json"
+"""Which text a folder made by `make` holds; it is put there before the files it speaks of."""
+_FILES: Final = ("documents.jsonl", "labels.parquet", "skills.parquet", "tokenizer.json")
 
 
 def register(app: typer.Typer) -> None:
@@ -41,24 +48,20 @@ def make(
 ) -> None:
     """Write planted documents, the label of every word, the skills and a tokenizer."""
     from quantascope.core.progress import track
-    from quantascope.lm.planted.source import planted_tokenizer
+    from quantascope.lm.planted.config import format_source
     from quantascope.lm.planted.truth import labelled_documents, skill_table
 
     source = _source(config, split=split)
     if n_documents < 1:
         raise ValueError(f"--n-documents: {n_documents} found; give at least 1")
-    _check_folder(out)
-    out.mkdir(parents=True, exist_ok=True)
+    record = {"source": format_source(source), "seed": seed, "n_documents": n_documents}
+    _check_text(out, record)
     with track("documents", n_documents, unit="documents") as advance:
         texts, labels = labelled_documents(
             source, seed=seed, n_documents=n_documents, advance=advance
         )
-    _write_jsonl(out / "documents.jsonl", texts)
-    _write_parquet(out / "labels.parquet", labels)
     skills = skill_table(source.config)
-    _write_parquet(out / "skills.parquet", skills)
-    tokenizer = planted_tokenizer(source.config.world, law_seed=source.config.law_seed)
-    tokenizer.save(str(out / "tokenizer.json"))
+    _write_text(out, record, source, texts=texts, labels=labels, skills=skills)
     rarest = skills.to_pylist()[-1]
     print(f"{n_documents:,} documents, {sum(len(text.split(' ')) - 1 for text in texts):,} words")
     print(
@@ -115,6 +118,50 @@ def _check_folder(out: Path) -> None:
         raise ValueError(f"{out}: is a file; give a folder")
 
 
+def _check_text(out: Path, record: dict[str, Any]) -> None:
+    """Refuse a folder whose text is another one: its files would be mixed with ours."""
+    import json
+
+    _check_folder(out)
+    if not any((out / name).exists() for name in (_RECORD, *_FILES)):
+        return
+    try:
+        found = json.loads((out / _RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = "files of unknown origin"
+    if found != record:
+        raise ValueError(f"{out}: holds {found}, not {record}; give another folder or delete it")
+
+
+def _write_text(
+    out: Path,
+    record: dict[str, Any],
+    source: "PlantedSource",
+    *,
+    texts: list[str],
+    labels: Any,
+    skills: Any,
+) -> None:
+    """Write all files aside, then rename them: a folder never mixes two texts."""
+    import json
+    import shutil
+
+    from quantascope.lm.planted.source import planted_tokenizer
+
+    partial = out / ".partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    (partial / _RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
+    _write_jsonl(partial / "documents.jsonl", texts)
+    _write_parquet(partial / "labels.parquet", labels)
+    _write_parquet(partial / "skills.parquet", skills)
+    tokenizer = planted_tokenizer(source.config.world, law_seed=source.config.law_seed)
+    tokenizer.save(str(partial / "tokenizer.json"))
+    for name in (_RECORD, *_FILES):
+        (partial / name).replace(out / name)
+    partial.rmdir()
+
+
 def _train_one(source: "PlantedSource", folder: Path, *, seed: int, n_tokens: int | None) -> None:
     from quantascope.core.progress import track
     from quantascope.lm.planted.suites import planted_suite, planted_suite_text
@@ -159,20 +206,28 @@ def _print_emergence(found: "Emergence") -> None:
                 f"{found.error_nats[rank, -1]:.3f}",
                 f"{found.held_out_nats[rank]:.3f}",
                 f"{found.n_answers[rank]}",
-                "no" if steps[rank] == float("inf") else f"by step {steps[rank]:.0f}",
+                _learned(found, steps, rank),
                 found.kinds[rank],
             )
         )
     print(aligned(rows))
-    value, lo, hi = order_agreement(found.frequencies, steps)
+    known = found.measured
+    value, lo, hi = order_agreement(found.frequencies[known], steps[known])
     print(
-        f"learned (answers below {LEARNED_NATS} nat): {found.share_learned():.0%}; "
-        f"frequency against order, rank correlation {value:.2f} [{lo:.2f}, {hi:.2f}]"
+        f"learned (answers below {LEARNED_NATS} nat): {found.share_learned():.0%} of {known.sum()} "
+        f"measured; frequency against order, rank correlation {value:.2f} [{lo:.2f}, {hi:.2f}]"
     )
     print(
         f"answers ruled by two skills: {found.polygenic_nats:.3f} nat, "
         f"{found.polygenic_floor_nats:.3f} with both known"
     )
+
+
+def _learned(found: "Emergence", steps: "NDArray[np.float64]", rank: int) -> str:
+    """Say from when a skill is learned; one without measured answers is not called unlearned."""
+    if not found.measured[rank]:
+        return "not measured"
+    return "no" if steps[rank] == float("inf") else f"by step {steps[rank]:.0f}"
 
 
 def _draw(found: "Emergence", path: Path) -> Path:

@@ -5,14 +5,13 @@ folder in which each sample is a document: its rendered text, then its target as
 token.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -21,6 +20,7 @@ from quantascope.lm.architecture import weights_sha256
 from quantascope.lm.fingerprint import document_hash
 from quantascope.pipeline.config import RunConfig, load_config, stage_config
 from quantascope.pipeline.runner import run_stages, write_config
+from quantascope.pipeline.samples import Render, Samples, check_truth_columns, truth_table
 from quantascope.qdg.config import ClustersConfig, GraphConfig, SketchConfig
 from quantascope.qdg.discover import Discovery, Method, method_settings
 from quantascope.qdg.discover import discover as discover_in_memory
@@ -28,14 +28,11 @@ from quantascope.qdg.persample import LossPerSample
 from quantascope.store.arrays import write_array, write_npy
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import write_table
+from quantascope.store.truth import TRUTH_FILE, write_truth
 
 __all__ = ["discover"]
 
-Render = Callable[[Any], Sequence[tuple[str, str]]]
-"""Gives for a batch, sample by sample, what goes in and the target, as text."""
-
 _MODULE: Final = "module"
-_N_BYTES: Final = 256  # the vocabulary: single bytes, then whole targets
 _STAGES_BEHIND: Final = ("graph", "clusters", "ranks", "fits", "labels")
 
 
@@ -46,6 +43,7 @@ def discover(
     *,
     run: str | Path | None = None,
     render: Render | None = None,
+    truth: Mapping[str, Sequence[str]] | None = None,
     name: str = "module",
     method: Method = "default",
     dim: int | None = None,
@@ -68,6 +66,10 @@ def discover(
         keeps the result in memory.
     render
         Gives for a batch the text of each sample and its target; None numbers the samples.
+    truth
+        What is known of each sample, in the order of the batches: ``skill``, the name of the rule
+        behind it, and where there are cases of it ``sub_skill``. Written beside the run, so that
+        `quantascope grade` can hold its clusters against it; needs `run`.
     name
         Name of the module in the run.
     method
@@ -87,8 +89,8 @@ def discover(
     Raises
     ------
     ValueError
-        If there are fewer than two samples, the loss is not one number a sample, or `render` does
-        not give one text a sample.
+        If there are fewer than two samples, the loss is not one number a sample, `render` does
+        not give one text a sample, or `truth` not one name a sample.
     DataError
         If a gradient is not finite.
 
@@ -98,6 +100,7 @@ def discover(
     """
     if run is not None:
         _check_folder(RunFolder(Path(run)))
+    check_truth_columns(truth, run=run)
     sketch, links, settings = method_settings(method)
     sketch = replace(sketch, input_dim=0, seed=seed, dim=sketch.dim if dim is None else dim)
     graph, clusters = graph or links, clusters or settings
@@ -113,80 +116,18 @@ def discover(
         seed=seed,
     )
     if run is not None:
-        samples = _Samples.of(module, batches, loss_per_sample, render=render)
+        samples = Samples.of(module, batches, loss_per_sample, render=render)
         folder = RunFolder(Path(run))
+        known = None if truth is None else truth_table(samples.preds, truth)
         config = _config(found, sketch=sketch, graph=graph, clusters=clusters)
-        _write_run(folder, config, module, samples=samples, found=found, name=name)
+        _write_run(folder, config, module, samples=samples, found=found, name=name, truth=known)
         run_stages(folder, config, kinds=_STAGES_BEHIND)
     return found
-
-
-@dataclass(frozen=True)
-class _Samples:
-    """Samples laid out as documents, with their losses [nat]."""
-
-    texts: list[str]
-    targets: list[str]
-    losses: NDArray[np.float32]
-    tokens: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-    vocabulary: list[bytes]
-
-    @classmethod
-    def of(
-        cls,
-        module: nn.Module,
-        batches: Iterable[Any],
-        loss_per_sample: LossPerSample,
-        *,
-        render: Render | None,
-    ) -> "_Samples":
-        """Compute the losses and render every sample to bytes and a target token."""
-        training = module.training
-        module.eval()
-        losses: list[NDArray[np.float32]] = []
-        rendered: list[tuple[str, str]] = []
-        try:
-            for batch in batches:
-                with torch.no_grad():
-                    losses.append(loss_per_sample(module, batch).float().cpu().numpy())
-                rendered += _render(batch, render, n=len(losses[-1]), first=len(rendered))
-        finally:
-            module.train(training)
-        texts = [text or " " for text, _ in rendered]
-        targets = [target for _, target in rendered]
-        names = sorted(set(targets))
-        place = {target: _N_BYTES + i for i, target in enumerate(names)}
-        documents = [
-            [*text.encode(), place[target]] for text, target in zip(texts, targets, strict=True)
-        ]
-        return cls(
-            texts=texts,
-            targets=targets,
-            losses=np.concatenate(losses),
-            tokens=np.concatenate([np.array(d, dtype=np.int32) for d in documents]),
-            offsets=np.cumsum([0] + [len(d) for d in documents]).astype(np.int64),
-            vocabulary=[bytes([b]) for b in range(_N_BYTES)] + [n.encode() for n in names],
-        )
-
-    @property
-    def preds(self) -> NDArray[np.int64]:
-        """Index of each sample's target: the last token of its document."""
-        return self.offsets[1:] - 1
 
 
 def _check_folder(run: RunFolder) -> None:
     if run.config_path.is_file() and load_config(run.config_path).models.suite != _MODULE:
         raise ValueError(f"run: {run.root} holds a run of language models; give another folder")
-
-
-def _render(batch: Any, render: Render | None, *, n: int, first: int) -> Sequence[tuple[str, str]]:
-    if render is None:
-        return [(f"sample {first + i}: ", "?") for i in range(n)]
-    rendered = render(batch)
-    if len(rendered) != n:
-        raise ValueError(f"render: gave {len(rendered)} texts for a batch of {n}; give one each")
-    return rendered
 
 
 def _config(
@@ -210,16 +151,17 @@ def _write_run(
     config: RunConfig,
     module: nn.Module,
     *,
-    samples: _Samples,
+    samples: Samples,
     found: Discovery,
     name: str,
+    truth: pa.Table | None,
 ) -> None:
     """Write the four artefacts that the later stages rest on."""
     run.root.mkdir(parents=True, exist_ok=True)
     with run.lock():
         run.recover()
         write_config(run, config)
-        _write_corpus(run, config, samples)
+        _write_corpus(run, config, samples, truth=truth)
         _write_losses(run, config, samples, module=module, name=name)
         order = _write_selection(run, config, samples, name=name)
         work = run.open_workspace("sketch", stage_config(config, "sketch"))
@@ -230,7 +172,9 @@ def _write_run(
         work.finish(facts | {"n_components": n_components, "fidelity": None})
 
 
-def _write_corpus(run: RunFolder, config: RunConfig, samples: _Samples) -> None:
+def _write_corpus(
+    run: RunFolder, config: RunConfig, samples: Samples, *, truth: pa.Table | None
+) -> None:
     work = run.open_workspace("corpus", stage_config(config, "corpus"))
     n = len(samples.texts)
     lengths = np.diff(samples.offsets)
@@ -258,11 +202,20 @@ def _write_corpus(run: RunFolder, config: RunConfig, samples: _Samples) -> None:
             "rejects": {},
             "seen": None,
         }
+        | _keep_truth(run, truth)
     )
 
 
+def _keep_truth(run: RunFolder, truth: pa.Table | None) -> dict[str, str]:
+    """Write the truth if there is one; drop what an earlier run knew of other samples."""
+    if truth is None:
+        (run.root / TRUTH_FILE).unlink(missing_ok=True)
+        return {}
+    return {"truth_sha256": write_truth(run.root, truth)}
+
+
 def _write_losses(
-    run: RunFolder, config: RunConfig, samples: _Samples, *, module: nn.Module, name: str
+    run: RunFolder, config: RunConfig, samples: Samples, *, module: nn.Module, name: str
 ) -> None:
     work = run.open_workspace("losses", stage_config(config, "losses"))
     losses = np.full((len(samples.tokens), 1), np.nan, dtype=np.float32)
@@ -287,7 +240,7 @@ def _write_losses(
 
 
 def _write_selection(
-    run: RunFolder, config: RunConfig, samples: _Samples, *, name: str
+    run: RunFolder, config: RunConfig, samples: Samples, *, name: str
 ) -> NDArray[np.int64]:
     """Select every sample, in the seeded order; give that order."""
     work = run.open_workspace("selection", stage_config(config, "selection"))

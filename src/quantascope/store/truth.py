@@ -1,8 +1,9 @@
 """``truth.parquet``: which skill rules each prediction of a run, where that is known.
 
-It stands beside the stages, for no stage makes or needs it: planted text and toy worlds write it,
-grading reads it. A prediction has one row for each skill that rules it; the weights of its rows
-sum to 1. Levels: skill, sub-skill (a case of the rule), entry (what of the rule's table was used).
+It stands beside the stages, for no stage needs it: a corpus of planted text writes it, and so does
+`quantascope.discover` where it is told the truth; grading reads it. A prediction has one row for
+each skill that rules it; the weights of its rows sum to 1. Levels: skill, sub-skill (a case of the
+rule), entry (what of the rule's table was used).
 """
 
 import hashlib
@@ -73,7 +74,7 @@ def read_truth(root: Path) -> pa.Table:
     path = root / TRUTH_FILE
     if not path.is_file():
         raise ArtefactError(
-            f"{path}: missing; the truth is known for planted text and toy worlds alone"
+            f"{path}: missing; it is written for planted text, or by discover(..., truth=...)"
         )
     try:
         table = pq.read_table(path)

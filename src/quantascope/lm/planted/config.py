@@ -29,7 +29,8 @@ class PlantedConfig:
     """What decides a planted language; documents are drawn from it by a seed of their own."""
 
     world: str = "planted"
-    """``planted`` (a natural mixture) or ``silent`` (skills told apart by their cue alone)."""
+    """``planted`` (a natural mixture); told apart by the cue alone: ``silent`` (small tables) and
+    ``picks`` (skills that pick one of their operands, or its neighbour)."""
     n_skills: int = 0
     """How many skills, the most frequent first; 0 takes all of the world."""
     alpha: float = 0.4
@@ -49,7 +50,7 @@ class PlantedConfig:
     def __post_init__(self) -> None:
         """Refuse what makes no language."""
         if self.world not in _WORLDS:
-            raise ValueError(f"world: {self.world!r} unknown; choose {' or '.join(_WORLDS)}")
+            raise ValueError(f"world: {self.world!r} unknown; choose {', '.join(_WORLDS)}")
         if self.n_skills and self.n_skills < _FEWEST_SKILLS:
             raise ValueError(f"n_skills: {self.n_skills} found; give at least 2, or 0 for all")
         if not (math.isfinite(self.alpha) and self.alpha > 0):

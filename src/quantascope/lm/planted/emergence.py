@@ -7,7 +7,7 @@ on documents it never saw, entries seen and held out apart.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -69,11 +69,16 @@ class Emergence:
     polygenic_floor_nats: float
     n_answers: NDArray[np.int64]
 
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """Whether the documents held answers of a skill, axis ``rank``."""
+        return self.n_answers > 0
+
     def step_learned(self, threshold_nats: float = LEARNED_NATS) -> NDArray[np.float64]:
         """Give the first step from which a skill stays below the threshold, axis ``rank``.
 
         The truth lies between the step before in `steps` and this one. Infinite for a skill that
-        is not learned at the last step.
+        is not learned at the last step, or that is not `measured`.
         """
         above = ~(self.loss_nats < threshold_nats)
         last_above = above.shape[1] - 1 - np.argmax(above[:, ::-1], axis=1)
@@ -81,8 +86,8 @@ class Emergence:
         return np.append(self.steps.astype(float), np.inf)[first]
 
     def share_learned(self, threshold_nats: float = LEARNED_NATS) -> float:
-        """Give the share of the skills that are learned at the last step."""
-        return float(np.isfinite(self.step_learned(threshold_nats)).mean())
+        """Give the share of the measured skills learned at the last step; NaN if there is none."""
+        return _mean(np.isfinite(self.step_learned(threshold_nats))[self.measured])
 
 
 def emergence_table(found: Emergence) -> pa.Table:
@@ -128,9 +133,12 @@ def order_agreement(
     -------
     tuple[float, float, float]
         Spearman's rank correlation of frequency with earliness (1 if the more frequent always
-        comes first), and its 90 % interval by bootstrap over skills. NaN where all steps are equal.
+        comes first), and its 90 % interval by bootstrap over skills. NaN where all steps are equal,
+        or there are fewer than two.
     """
     n = len(steps)
+    if n < 2:
+        return (float("nan"),) * 3
     rows = stream(seed, "order agreement").integers(n, size=(_N_BOOT, n))
     drawn = [_rank_correlation(frequencies[row], steps[row]) for row in rows]
     found = [value for value in drawn if np.isfinite(value)]
@@ -258,7 +266,7 @@ def _mean_by(
     return mean, error, count.astype(np.int64)
 
 
-def _mean(values: NDArray[np.float64]) -> float:
+def _mean(values: NDArray[Any]) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 

@@ -97,7 +97,8 @@ class Language:
     Raises
     ------
     ValueError
-        If more skills are wanted than the world has.
+        If more skills are wanted than the world has, or blocks of two skills where no two take
+        the same operands.
     """
 
     def __init__(self, config: PlantedConfig) -> None:
@@ -117,6 +118,11 @@ class Language:
         blocks = self.frequencies / [skill.n_answers for skill in self.skills]
         alone = [len(self._partners[skill.shape, skill.n_answers]) < 2 for skill in self.skills]
         self._blocks, self._shareable = np.cumsum(blocks), np.cumsum(np.where(alone, 0.0, blocks))
+        if config.polygenic_share and not self._shareable[-1]:
+            raise ValueError(
+                f"polygenic_share: {config.polygenic_share} found, but no two of the {n_skills} "
+                "skills take the same operands; give polygenic_share=0 or more skills"
+            )
         self._least = {skill.name: self._least_entry(skill) for skill in self.skills}
         self._body = lru_cache(_BODIES_KEPT)(self._make_body)
 

@@ -8,6 +8,7 @@ biased, by about .2 to .3 on known worlds.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -113,20 +114,28 @@ def calibrate_slopes(
             f"{', '.join(METHODS)}; between 0 and 1; 0 or from 80"
         )
     population = len(vectors)
-    points = thinned_size(population) or (min(population, max(SIZES)) if simulate else 0)
+    served = thinned_size(population)
+    points = served or (min(population, max(SIZES)) if simulate else 0)
+    outside = not_calibrated(methods, _outside(population), level=level, population=population)
     if points < FEWEST:
-        return not_calibrated(methods, _outside(population), level=level, population=population)
+        return outside
     order = stream(seed, "thin").permutation(population)[:points]
     reading = read_vectors(np.asarray(vectors[np.sort(order)], dtype=np.float32), seed=seed)
-    table, digest = shipped_table()
-    counts = {"points": points, "population": population}
-    found = calibrate_reading(reading, table, methods=methods, level=level, digest=digest, **counts)
+    hold = partial(
+        calibrate_reading,
+        reading,
+        points=points,
+        population=population,
+        methods=methods,
+        level=level,
+    )
+    found = outside
+    if served:  # its belts say nothing of a population thinned further than its own
+        table, digest = shipped_table()
+        found = hold(table, digest=digest)
     if simulate and not all(slope.calibrated for slope in found):
         table = matched_table(reading, points=points, population=population, n=simulate, seed=seed)
-        digest = table_hash(format_table(table))
-        found = calibrate_reading(
-            reading, table, methods=methods, level=level, digest=digest, **counts
-        )
+        found = hold(table, digest=table_hash(format_table(table)))
     return found
 
 
