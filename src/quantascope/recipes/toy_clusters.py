@@ -1,14 +1,17 @@
-"""Power-law groups on the sphere, found by spectral clustering: the envelope's slope shrinks to 1.
+"""Power-law groups on the sphere, found by spectral clustering: the envelope misreads their slope.
 
 Source: arXiv:2303.13506, figures A10 and A11: N groups of ``n_i = floor(A / i^s)`` points
 ``N(m_i, sigma^2 I_d)`` with ``m_i ~ N(0, I_d)``, similarity 1 + cosine, spectral clustering at
 several numbers of clusters, slope of the envelope. (The figures' alpha is the slope s.)
-Command: ``quantascope reproduce toy-clusters``, some 900 CPU-s (extrapolated); ``--quick`` is
-N = A = 200, two worlds a slope, 10 CPU-s.
-Expected: the envelope's slope is off by about .2 (figure A11, N = A = 1,000). In the quick form it
-reads .88, .97, 1.05, 1.11 for .8, 1, 1.2, 1.4, within .1, rising and drawn towards 1, and the
-adjusted Rand index of the finest clustering falls from .50 over .19 and .07 to .03. Figure A10's
-grid of dimensions and noises (at s = 1) is a table, without a published number to check.
+Command: ``quantascope reproduce toy-clusters``, some 400 CPU-s (the slopes 60, the grid
+extrapolated); ``--quick`` is N = A = 200, two worlds a slope, 10 CPU-s.
+Expected: the envelope's slope is off by about .2 (figure A11, N = A = 1,000). Measured there for
+1.0 to 1.5, one world each: 1.46, 1.54, 1.53, 1.55, 1.45, 1.40; mean error .27, above the truth by
+.05 to .46 up to 1.4, below it at 1.5. In the quick form it reads .97, .94, 1.11, 1.10 for .8, 1,
+1.2, 1.4 (an earlier computation .88, .97, 1.05, 1.11): above the truth at .8 and below it from 1
+on, not rising at every step. The adjusted Rand index of the finest clustering falls from .50 over
+.20 and .07 to .03. Figure A10's grid of dimensions and noises (at s = 1) is a table, without a
+published number to check.
 """
 
 from collections.abc import Iterator
@@ -42,7 +45,7 @@ class Config:
     n_groups: int = 1000
     largest: int = 1000
     """A, the size of the first group."""
-    slopes: tuple[float, ...] = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
+    slopes: tuple[float, ...] = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
     dim: int = 1000
     sigma: float = 2.0
     n_clusters: tuple[int, ...] = (100, 200, 500)
@@ -130,7 +133,7 @@ def _checks(config: Config, slopes: Table) -> Iterator[Check]:
             expected=0.2,
             obtained=float(np.abs(read - config.slopes).mean()),
             tolerance=0.1,
-            bound="'about .2'; half of it",
+            bound="'about .2', half of it; .27 was measured here, .24 with other seeds",
             source="arXiv:2303.13506, figure A11",
         )
     found = {"envelope's slope": (config.read, read), "adjusted Rand index": (config.rand, rand)}
