@@ -69,7 +69,8 @@ def discover(
     truth
         What is known of each sample, in the order of the batches: ``skill``, the name of the rule
         behind it, and where there are cases of it ``sub_skill``. Written beside the run, so that
-        `quantascope grade` can hold its clusters against it; needs `run`.
+        `quantascope grade` can hold its clusters against it; needs `run`. Skills ``noise`` and
+        ``syntax`` are not graded.
     name
         Name of the module in the run.
     method
