@@ -36,6 +36,7 @@ _SIGN_FREE: Final = (
     "gradients are compared whatever their sign, planted worlds are not; the published method is"
 )
 _MAX_SPECTRAL: Final = 20_000  # 5 GB of float32 matrices
+_MAX_MERGED: Final = 50_000  # about 5,000 fine groups: 10 s and 1 GB a rerun
 
 
 def make_graph(context: StageContext) -> dict[str, Any]:
@@ -88,6 +89,11 @@ def make_clusters(context: StageContext) -> dict[str, Any]:
         "stability": None if np.isnan(default["stability"]) else default["stability"],
         "tokens": _token_facts(context.run),
         "spectral_left_out": config.spectral and not _has_spectral(context),
+        "merged_left_out": (
+            f"more than {_MAX_MERGED:,} predictions; Leiden's most stable grouping is the default"
+            if config.merge and not _has_merged(context)
+            else None
+        ),
     }
 
 
@@ -202,7 +208,7 @@ def _cluster_shards(context: StageContext) -> list[ClusterShard]:
     config = context.config.clusters
     resolutions = sorted(set(config.resolutions))
     leiden = [ClusterShard(context.run, config, "leiden", r) for r in resolutions]
-    merged = [ClusterShard(context.run, config, _MERGED)] * config.merge
+    merged = [ClusterShard(context.run, config, _MERGED)] * _has_merged(context)
     spectral = [ClusterShard(context.run, config, _SPECTRAL)] * _has_spectral(context)
     return [*spectral, *merged, *leiden]
 
@@ -211,6 +217,12 @@ def _has_spectral(context: StageContext) -> bool:
     """Say whether the family is run: it needs a dense matrix of all pairs."""
     n_preds = int(context.run.require("graph").facts["n_preds"])
     return context.config.clusters.spectral and n_preds <= _MAX_SPECTRAL
+
+
+def _has_merged(context: StageContext) -> bool:
+    """Say whether groups are merged: it needs the overlaps of all pairs of fine groups."""
+    n_preds = int(context.run.require("graph").facts["n_preds"])
+    return context.config.clusters.merge and n_preds <= _MAX_MERGED
 
 
 def _groupings(context: StageContext, work: list[ClusterShard]) -> list[Grouping]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from quantascope.core.rng import stream
 from quantascope.pipeline.context import CorpusArrays, StageContext
 from quantascope.pipeline.text import load_cached
 from quantascope.qdg.config import SketchConfig
@@ -60,8 +61,15 @@ def make_sketch(context: StageContext) -> dict[str, Any]:
         maps = _whitening(context, work)
         work = [replace(shard, maps=maps) for shard in work]
     _compute(context, work)
-    _assemble(context, work, by_doc=by_doc)
-    return {"model": name, "n_preds": len(pred), "dim": config.dim, **_measures(work)}
+    n_zero = _assemble(context, work, by_doc=by_doc)
+    return {
+        "model": name,
+        "n_preds": len(pred),
+        "n_zero": n_zero,
+        "n_moment_preds": min(config.moment_preds, len(pred)) if config.whiten else 0,
+        "dim": config.dim,
+        **_measures(work),
+    }
 
 
 def _shards(
@@ -97,13 +105,13 @@ def _sequence(corpus: CorpusArrays, *, doc: int, pred: NDArray[np.int64]) -> Seq
 
 
 def _whitening(context: StageContext, work: list[SketchShard]) -> Path:
-    """Measure the maps on predictions spread over the run, once; a resumed run reads them back."""
+    """Measure the maps on drawn predictions, once; a resumed run reads them back."""
     from quantascope.qdg.sketch import measure_whitening
 
     shards, config = context.workspace.shards, work[0].config
     if not shards.has(_MAPS):
         module, _ = load_cached(work[0].source, config.device, config.dtype)
-        sample = _sample(work, config.moment_preds)
+        sample = _drawn(work, config.moment_preds, seed=config.seed)
         shards.save(_MAPS, measure_whitening(module, sample, config=config).pack())
     return shards.folder / f"{_MAPS}.npy"
 
@@ -133,8 +141,8 @@ def _compute(context: StageContext, work: list[SketchShard]) -> None:
         context.run_shards("sketch", _sketch, todo, on_done=keep)
 
 
-def _assemble(context: StageContext, work: list[SketchShard], *, by_doc: NDArray[np.int64]) -> None:
-    """Put rows, computed in document order, into the order of the selection."""
+def _assemble(context: StageContext, work: list[SketchShard], *, by_doc: NDArray[np.int64]) -> int:
+    """Put rows, computed in document order, into the selection's; count those without gradient."""
     folder, shards = context.workspace.path, context.workspace.shards
     n = len(by_doc)
     first = np.cumsum([0] + [shard.n_preds for shard in work])
@@ -153,6 +161,7 @@ def _assemble(context: StageContext, work: list[SketchShard], *, by_doc: NDArray
         ordered[by_doc[lo:hi]] = shards.load(shard.name("sketch"))
     for lo in range(0, n, _CHUNK_ROWS):
         array[lo : lo + _CHUNK_ROWS] = ordered[lo : lo + _CHUNK_ROWS]
+    return int((norms == 0).sum())
 
 
 def _sketch(shard: SketchShard) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
@@ -181,6 +190,20 @@ def _measures(work: list[SketchShard]) -> dict[str, Any]:
     found = measure_fidelity(module, sample, config=config, whitening=maps) if enough else None
     fidelity = asdict(found) if found else None
     return {"n_components": choice.n_params, "fidelity": fidelity}
+
+
+def _drawn(work: list[SketchShard], n: int, *, seed: int) -> list[Sequence]:
+    """Draw `n` of all predictions, each with the same chance wherever in its document it stands."""
+    sequences = [sequence for shard in work for sequence in shard.sequences]
+    bounds = np.cumsum([0] + [len(positions) for _, positions in sequences])
+    kept = np.zeros(bounds[-1], dtype=np.bool_)
+    kept[stream(seed, "sketch", "moments").permutation(len(kept))[:n]] = True
+    chosen = [kept[lo:hi] for lo, hi in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [
+        (ids, positions[mask])
+        for (ids, positions), mask in zip(sequences, chosen, strict=True)
+        if mask.any()
+    ]
 
 
 def _sample(work: list[SketchShard], n: int) -> list[Sequence]:

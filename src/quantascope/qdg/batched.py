@@ -101,8 +101,8 @@ class BatchedEngine:
             _head_watched(self._module) as head,
         ):
             logits = self._module(context[None], logits_to_keep=targets - 1, use_cache=False).logits
-            loss = functional.cross_entropy(logits[0].float(), input_ids[targets], reduction="sum")
-            at_head = torch.autograd.grad(loss, (head["inputs"], head["output"]))
+            slope = _loss_slopes(logits.detach()[0], input_ids[targets])[None]
+            at_head = torch.autograd.grad(logits, (head["inputs"], head["output"]), slope)
             below = _pull_each(head["inputs"], at_head[0], list(leaves.values()))
         inputs = head["inputs"].detach()[0]
         return self._complete(dict(zip(leaves, below, strict=True)), inputs, at_head[1][0])
@@ -119,6 +119,17 @@ class BatchedEngine:
                 own = projected[:, :, None] * cotangents[:, None, :]
                 gradients[index] = own + gradients[index] if index in gradients else own
         return [gradients[index] for index in range(len(self._blocks))]
+
+
+def _loss_slopes(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Slopes of each row's cross-entropy in its logits: probabilities less the one-hot target.
+
+    The target's is minus the sum of the others', which holds where its probability rounds to 1.
+    """
+    slopes = functional.softmax(logits.float(), dim=1)
+    slopes = slopes.scatter(1, targets[:, None], 0.0)
+    own = -slopes.sum(dim=1, keepdim=True)
+    return slopes.scatter(1, targets[:, None], own).to(logits.dtype)
 
 
 @contextmanager

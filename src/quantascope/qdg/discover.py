@@ -8,9 +8,10 @@ References
 Michaud et al. 2023, arXiv 2303.13506, section 5.
 """
 
-from collections.abc import Iterable, Iterator
+import copy
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,9 @@ __all__ = ["Discovery", "Method", "cluster_vectors", "discover", "method_setting
 Method = Literal["default", "published"]
 How = Literal["vmap", "loop"]
 
+_SMALL: Final = 2_000_000
+"""Parameters below which a module is differentiated in double precision."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Discovery:
@@ -52,6 +56,11 @@ class Discovery:
     """Names of the differentiated parameters."""
     how: How
     """Whether samples were differentiated at once or one after the other."""
+
+    @property
+    def n_zero(self) -> int:
+        """Samples without gradient, each a group of its own."""
+        return int((self.norm == 0).sum())
 
     @property
     def default(self) -> Grouping:
@@ -89,7 +98,9 @@ def discover(
     Parameters
     ----------
     module
-        Any module; differentiated in evaluation mode, left as it was.
+        Any module; differentiated in evaluation mode, left as it was. One of less than 2 million
+        parameters is copied in double precision, where the loss allows it: the gradient of a sample
+        whose loss rounds to 0 vanishes in single precision.
     batches
         Tensors, or tuples, lists or dicts of tensors, whose first axis is the sample.
     loss_per_sample
@@ -116,16 +127,17 @@ def discover(
     Raises
     ------
     ValueError
-        If there are fewer than two samples, or the loss is not one number a sample.
+        If there are fewer than two samples, a batch is empty, a parameter is unknown or none is
+        named, or the loss is not one number a sample.
     DataError
         If a gradient is not finite.
     """
     config, links, settings = method_settings(method)
     chosen = chosen_parameters(module, layers=config.layers) if parameters is None else parameters
-    names, training = list(chosen), module.training
+    names, training = _known(module, chosen), module.training
     module.eval()
     try:
-        source = _Gradients(module, list(batches), loss_per_sample, names)
+        source = _Gradients(*_precise(module, list(batches), loss_per_sample), names)
         whitening = _measure(source, config) if config.whiten else None
         sketcher = GradientSketch(
             source.shapes,
@@ -135,12 +147,11 @@ def discover(
             device=module.get_parameter(names[0]).device,
             whitening=whitening,
         )
-        rows = [_compress(sketcher, found) for found in source.all()]
+        rows, lengths = zip(*(_compress(sketcher, found) for found in source.all()), strict=True)
     finally:
         module.train(training)
-    if not rows:
-        raise ValueError("batches: none; at least one is needed")
-    sketch, norm = normalise(np.concatenate(rows))
+    sketch, stretched = normalise(np.concatenate(rows))
+    norm = (stretched * np.concatenate(lengths)).astype(np.float32)
     similarity, groupings, tables = cluster_vectors(
         sketch, graph=graph or links, clusters=clusters or settings
     )
@@ -253,10 +264,16 @@ class _Gradients:
         parameters = [self.module.get_parameter(name) for name in self.names]
         return [(p.shape[0], p.numel() // p.shape[0]) for p in parameters]
 
-    def all(self) -> Iterator[list[torch.Tensor]]:
-        """Give the gradients of all samples, in order, some at a time."""
-        for batch in self.batches:
-            _check_losses(self.module, batch, self.loss_per_sample)
+    def all(self, step: int = 1) -> Iterator[list[torch.Tensor]]:
+        """Give the gradients of every `step`-th sample, in order, some at a time."""
+        seen = 0
+        for whole in self.batches:
+            _check_losses(self.module, whole, self.loss_per_sample)
+            begin, n = -seen % step, _n_samples(whole)
+            seen += n
+            if begin >= n:
+                continue
+            batch = whole if step == 1 else _map(lambda leaf, b=begin: leaf[b::step], whole)
             found = self._of(batch)
             try:
                 first = next(found)
@@ -277,35 +294,79 @@ class _Gradients:
 
 def _measure(source: _Gradients, config: SketchConfig) -> Whitening:
     """Take moments of samples evenly spread over the batches."""
-    total = sum(len(pytree.tree_leaves(batch)[0]) for batch in source.batches)
-    step = max(1, total // config.moment_preds)
-    moments, seen = GradientMoments(source.shapes), 0
-    for gradients in source.all():
-        rows = torch.arange(-seen % step, len(gradients[0]), step)
-        seen += len(gradients[0])
-        if len(rows):
-            moments.add([_matrix(gradient[rows]).transpose(1, 2) for gradient in gradients])
+    total = sum(_n_samples(batch) for batch in source.batches)
+    moments = GradientMoments(source.shapes)
+    for gradients in source.all(max(1, total // config.moment_preds)):
+        moments.add([_matrix(gradient).transpose(1, 2) for gradient in gradients])
     return moments.whitening(damping=config.damping)
 
 
 def _matrix(gradient: torch.Tensor) -> torch.Tensor:
-    return gradient.float().reshape(*gradient.shape[:2], -1)
+    return gradient.reshape(*gradient.shape[:2], -1)
 
 
-def _compress(sketch: GradientSketch, gradients: list[torch.Tensor]) -> NDArray[np.float32]:
-    """Project the input side of each gradient ``(n, n_out, ...)`` and press it into the sketch."""
+def _compress(
+    sketch: GradientSketch, gradients: list[torch.Tensor]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Press gradients ``(n, n_out, ...)`` of length 1, input side first; give their lengths too."""
+    length = torch.stack([g.double().flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
+    scale = torch.where(length > 0, length, torch.ones_like(length))[:, None, None]
     blocks = []
     for gradient, projection in zip(gradients, sketch.projections, strict=True):
-        matrix = _matrix(gradient)
+        matrix = (_matrix(gradient) / scale).float()
         projected = matrix if projection is None else matrix @ projection
         blocks.append(projected.transpose(1, 2))
-    return sketch.compress(blocks).cpu().numpy()
+    return sketch.compress(blocks).cpu().numpy(), length.cpu().numpy()
+
+
+def _known(module: nn.Module, chosen: Iterable[str]) -> list[str]:
+    names, owned = list(chosen), dict(module.named_parameters())
+    unknown = [name for name in names if name not in owned]
+    if unknown or not names:
+        raise ValueError(
+            f"parameters: {unknown[0] if unknown else 'none'} found; allowed are one or more of "
+            f"{', '.join(list(owned)[:8])}{', ...' if len(owned) > 8 else ''}"
+        )
+    return names
+
+
+def _precise(
+    module: nn.Module, batches: list[Any], loss_per_sample: LossPerSample
+) -> tuple[nn.Module, list[Any], LossPerSample]:
+    """Take a small module in double precision, unless its loss mixes precisions."""
+    empty = [place for place, batch in enumerate(batches) if not _n_samples(batch)]
+    if empty or not batches:
+        found = f"batch {empty[0]} is empty" if empty else "none"
+        raise ValueError(f"batches: {found}; at least one is needed, each of one sample or more")
+    if sum(value.numel() for value in module.parameters()) >= _SMALL:
+        return module, batches, loss_per_sample
+    finer = [_map(_doubled, batch) for batch in batches]
+    try:
+        double = copy.deepcopy(module).double()
+        with torch.no_grad():
+            loss_per_sample(double, _map(lambda leaf: leaf[:1], finer[0]))
+    except (RuntimeError, TypeError):  # weights of the loss in float32, a device without doubles
+        return module, batches, loss_per_sample
+    return double, finer, loss_per_sample
+
+
+def _doubled(leaf: torch.Tensor) -> torch.Tensor:
+    return leaf.double() if leaf.is_floating_point() else leaf
+
+
+def _map(change: Callable[..., Any], batch: Any) -> Any:
+    return pytree.tree_map(change, batch)
+
+
+def _n_samples(batch: Any) -> int:
+    leaves = pytree.tree_leaves(batch)
+    return len(leaves[0]) if leaves else 0
 
 
 def _check_losses(module: nn.Module, batch: Any, loss_per_sample: LossPerSample) -> None:
     with torch.no_grad():
         losses = loss_per_sample(module, batch)
-    expected = (len(pytree.tree_leaves(batch)[0]),)
+    expected = (_n_samples(batch),)
     if losses.shape != expected:
         raise ValueError(
             f"loss_per_sample: gave shape {tuple(losses.shape)} for a batch of {expected[0]}; "

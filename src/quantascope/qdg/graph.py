@@ -41,7 +41,7 @@ def knn_graph(
     scipy.sparse.csr_array
         Angular similarities, axes ``(pred, pred)``, float32: an edge where either end counts the
         other among its nearest, symmetric to the bit, no prediction its own neighbour. Of equally
-        similar predictions the first are taken.
+        similar predictions the first are taken. A row of zeros has no neighbour.
 
     Raises
     ------
@@ -68,7 +68,10 @@ def knn_graph(
         advance(len(rows))
     pointers = np.arange(0, n * count + 1, count, dtype=np.int64)
     values = angular_similarity(cosines).astype(np.float32)
+    silent = np.logical_not(np.any(vectors, axis=1, keepdims=True))
+    values[silent | silent[columns, 0]] = 0.0
     graph = sparse.csr_array((values.ravel(), columns.ravel(), pointers), shape=(n, n))
+    graph.eliminate_zeros()
     graph.sort_indices()
     both = graph.maximum(graph.T).tocsr()
     both.sort_indices()

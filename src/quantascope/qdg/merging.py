@@ -4,12 +4,13 @@ A quantum is met with either sign and in many input patterns, each of which send
 another direction of one subspace. Neighbours in the graph share a pattern, so its communities are
 fragments. For two groups the mean squared cosine over pairs is the overlap of their subspaces,
 ``tr(C_1 C_2)`` with ``C`` the mean of ``x x'``: small for fragments of one quantum, but seen over
-all pairs it stands out. Fragments are joined, largest mean overlap first (average linkage), and the
-number of groups is where the joins change from fragments to strangers.
+all pairs it stands out. Fragments are joined, largest mean overlap first (average linkage), as long
+as the overlap is more than unrelated subspaces show by chance; among these cuts, the number of
+groups is where the joins change from fragments to strangers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -25,6 +26,8 @@ _COARSEST: Final = 8.0
 """Least resolution of the fine groups, so that few predictions come in fragments too."""
 _LEAST_EXCESS: Final = 0.1
 """Least overlap told from none, as a share of that of unrelated vectors."""
+_FACTOR: Final = 2.0
+"""What counts as more: of groups in a cut, and of overlap with kin than with strangers."""
 _BLOCK: Final = 1024
 
 
@@ -35,11 +38,28 @@ class MergeTree:
     labels: NDArray[np.int64]
     """Group after the cut of each group before it."""
     n_groups: NDArray[np.int64]
-    """Groups left at each step, falling from the number of groups given."""
+    """Groups left at each step, falling from the number of groups given to 1."""
     overlap: NDArray[np.float64]
     """Mean squared cosine of the pair joined at each step; NaN at the first, where none was."""
+    floor: NDArray[np.float64]
+    """What that pair would show by chance at most, see `merge_groups`; NaN at the first."""
     contrast: NDArray[np.float64]
-    """See `merge_groups`; -inf before the first join."""
+    """See `merge_groups`; 0 before the first join and where one group is left."""
+    joins: NDArray[np.int64]
+    """Groups joined at each step after the first, axes ``(step, 2)``; the first of both stays."""
+
+    @property
+    def fewest(self) -> int:
+        """Groups left before the first join of a pair below its floor."""
+        below = np.flatnonzero(self.overlap[1:] < self.floor[1:])
+        return int(self.n_groups[below[0]] if len(below) else self.n_groups[-1])
+
+    def cut(self, n_groups: int) -> NDArray[np.int64]:
+        """Give the labels of the cut that leaves so many groups, or all given if fewer."""
+        label = np.arange(self.n_groups[0])
+        for low, high in self.joins[: max(0, len(label) - n_groups)]:
+            label[label == high] = low
+        return np.unique(label, return_inverse=True)[1].astype(np.int64)
 
 
 def merged_grouping(
@@ -52,14 +72,15 @@ def merged_grouping(
     graph
         Symmetric angular similarities, axes ``(pred, pred)``.
     sketch
-        Unit vectors, axes ``(pred, dim)``.
+        Unit vectors, axes ``(pred, dim)``; rows of zeros become groups of their own.
     config
         Fine size, seeds and subsets.
 
     Returns
     -------
     Grouping
-        Its stability is that of the whole procedure, the number of groups included.
+        The number of groups is chosen by the contrast averaged over all reruns. The stability is
+        that of fragments and joins at this number.
     """
     resolution = max(_COARSEST, graph.shape[0] / config.fine_size)
     whole, subsets = leiden_runs(
@@ -70,10 +91,16 @@ def merged_grouping(
         resample_share=config.resample_share,
         seed=config.seed,
     )
-    fine = [*whole, *subsets]
-    overlaps = group_overlaps(sketch, fine)
+    silent = np.logical_not(np.any(sketch, axis=1, keepdims=True))[:, 0]
+    fine = [_without(labels, silent) for labels in [*whole, *subsets]]
     chance = 1.0 / sketch.shape[1]
-    found = [_merged(*pair, chance=chance) for pair in zip(fine, overlaps, strict=True)]
+    trees = [
+        merge_groups(sums, np.bincount(labels[labels >= 0]), chance=chance)
+        for labels, sums in zip(fine, group_overlaps(sketch, fine), strict=True)
+    ]
+    n_groups = _common_number(trees)
+    pairs = zip(fine, trees, strict=True)
+    found = [_relabelled(labels, tree.cut(n_groups), silent) for labels, tree in pairs]
     return Grouping(
         name="merged",
         method="merged",
@@ -134,48 +161,102 @@ def merge_groups(
     Returns
     -------
     MergeTree
-        The contrast of a cut is the mean over predictions of ``own - next``: ``own`` is the mean
-        logarithm of a given group's overlaps with the others it was joined with, ``next`` that with
-        the members of the nearest group it was not (0 where it was joined with none). Too many
-        groups leave fragments of one quantum as nearest strangers, too few mix strangers in. Quanta
-        may in turn form families, so the finest cut is taken whose contrast no cut with more than
-        half as many groups exceeds.
+        Two subspaces turned at random overlap by ``b sum_i a_i z_i^2``, with ``z`` normal and ``a``
+        the products of their spectra. With P pairs of groups the largest is below
+        ``b (1 + 2 q sqrt(log P) + 2 q log P)`` but for one in P; ``q^2`` is the product of the mean
+        squared cosines within both groups, ``b`` the median between groups. A pair below this
+        floor ends the joins. The contrast of a cut is the mean over predictions of
+        ``own - next``: ``own`` is the mean logarithm of a given group's overlaps with the others it
+        was joined with, ``next`` that with the members of the nearest group it was not (0 where it
+        was joined with none). Quanta may in turn form families, so the finest cut is taken whose
+        contrast is at least log 2, and exceeded by no cut with more than half as many groups; where
+        there is none, that of largest contrast. No join and one group for all are cuts, too.
 
     Notes
     -----
     The contrast is a silhouette (Rousseeuw 1987, doi:10.1016/0377-0427(87)90125-7) in logarithms,
     taken over given groups and not over single predictions, whose own overlaps are noise. With
-    plain means a group that took in strangers would still show the overlap of its kin.
+    plain means a group that took in strangers would still show the overlap of its kin. The floor is
+    lemma 1 of Laurent and Massart 2000, doi:10.1214/aos/1015957395.
     """
     counts = sizes.astype(np.float64)
-    between = overlap.astype(np.float64).copy()
-    logs, weights = _log_excess(between, counts, chance=chance)
-    label = np.arange(len(counts))
-    heights, contrasts, labels = [np.nan], [-np.inf], [label.copy()]
-    joined, alive = counts.copy(), label.copy()
-    while len(alive) > 2:
-        means = between[np.ix_(alive, alive)] / np.outer(joined[alive], joined[alive])
-        np.fill_diagonal(means, -np.inf)
-        low, high = sorted(alive[list(np.unravel_index(means.argmax(), means.shape))])
-        heights.append(float(means.max()))
-        between[low] += between[high]
-        for columns in (between, logs, weights):
-            columns[:, low] += columns[:, high]
-        joined[low] += joined[high]
-        label[label == high] = low
-        alive = alive[alive != high]
-        labels.append(label.copy())
-        own = np.searchsorted(alive, label)
-        contrasts.append(_contrast(logs[:, alive], weights[:, alive], own=own, counts=counts))
-    n_groups = np.arange(len(counts), len(counts) - len(labels), -1)
-    contrast = np.array(contrasts)
-    best = labels[_finest_peak(n_groups, contrast)]
-    return MergeTree(
-        labels=np.unique(best, return_inverse=True)[1].astype(np.int64),
-        n_groups=n_groups,
-        overlap=np.array(heights),
+    overlap = np.asarray(overlap, dtype=np.float64)
+    joins, heights, floors = _linkage(overlap, counts)
+    logs, weights = _log_excess(overlap, counts, chance=chance)
+    contrast = _contrasts(logs, weights, joins=joins, counts=counts)
+    found = MergeTree(
+        labels=np.arange(len(counts)),
+        n_groups=np.arange(len(counts), 0, -1),
+        overlap=np.r_[np.nan, heights],
+        floor=np.r_[np.nan, floors],
         contrast=contrast,
+        joins=joins,
     )
+    return replace(found, labels=found.cut(_common_number([found])))
+
+
+def _common_number(trees: Sequence[MergeTree]) -> int:
+    """Choose one number of groups for trees of the same predictions by their mean contrast."""
+    fewest = int(np.median([tree.fewest for tree in trees]))
+    most = max(fewest, min(int(tree.n_groups[0]) for tree in trees))
+    n_groups = np.arange(most, fewest - 1, -1)
+    steps = [np.maximum(tree.n_groups[0] - n_groups, 0) for tree in trees]
+    contrast = np.mean([t.contrast[step] for t, step in zip(trees, steps, strict=True)], axis=0)
+    best = np.array([contrast[_FACTOR * n_groups > n].max() for n in n_groups])
+    peaks = np.flatnonzero((contrast == best) & (contrast >= np.log(_FACTOR)))
+    return int(n_groups[peaks[0] if len(peaks) else contrast.argmax()])
+
+
+class _RowMaxima:
+    """Largest entry of each row of a matrix, kept while single columns change."""
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self.values = values
+        self.at = values.argmax(axis=1)
+        self.largest = values[np.arange(len(values)), self.at]
+
+    def update(self, low: int, high: int, stale: NDArray[np.bool_]) -> None:
+        """Look again where the largest stood in one of two changed columns, or a row is stale."""
+        again = np.flatnonzero(stale | (self.at == low) | (self.at == high))
+        risen = np.flatnonzero(self.values[:, low] > self.largest)
+        self.at[risen], self.largest[risen] = low, self.values[risen, low]
+        self.at[again] = self.values[again].argmax(axis=1)
+        self.largest[again] = self.values[again, self.at[again]]
+
+
+def _linkage(
+    overlap: NDArray[np.float64], counts: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Join by average linkage; give joined groups, mean overlaps and their floors."""
+    sums, joined, n = overlap.copy(), counts.copy(), len(counts)
+    means = sums / np.outer(joined, joined)
+    typical = float(np.median(means[np.triu_indices(n, 1)])) if n > 1 else 0.0
+    trials = np.log(max(1.0, n * (n - 1) / 2))
+    np.fill_diagonal(means, -np.inf)
+    rows = _RowMaxima(means)
+    joins, heights, floors = np.empty((n - 1, 2), dtype=np.int64), np.empty(n - 1), np.empty(n - 1)
+    for step in range(n - 1):
+        first = int(rows.largest.argmax())
+        low, high = sorted((first, int(rows.at[first])))
+        within = [_within(sums[g, g], joined[g]) for g in (low, high)]
+        share = float(np.sqrt(within[0] * within[1]))
+        joins[step], heights[step] = (low, high), rows.largest[first]
+        floors[step] = typical * (1.0 + 2.0 * share * (np.sqrt(trials) + trials))
+        sums[low] += sums[high]
+        sums[:, low] += sums[:, high]
+        joined[low] += joined[high]
+        means[low] = np.where(np.isneginf(means[low]), -np.inf, sums[low] / (joined * joined[low]))
+        means[:, low] = means[low]
+        means[high] = means[:, high] = -np.inf
+        stale = np.zeros(n, dtype=np.bool_)
+        stale[[low, high]] = True
+        rows.update(low, high, stale)
+    return joins, heights, floors
+
+
+def _within(total: float, count: float) -> float:
+    """Mean squared cosine of different members; 1 of a single one."""
+    return min(1.0, total / (count * (count - 1.0))) if count > 1 else 1.0
 
 
 def _log_excess(
@@ -189,37 +270,59 @@ def _log_excess(
     return np.log(excess) * weights, weights
 
 
-def _finest_peak(n_groups: NDArray[np.int64], contrast: NDArray[np.float64]) -> int:
-    best = [contrast[2 * n_groups > n].max() for n in n_groups]
-    return int(np.argmax(contrast == np.array(best)))
-
-
-def _contrast(
+def _contrasts(
     logs: NDArray[np.float64],
     weights: NDArray[np.float64],
     *,
-    own: NDArray[np.integer],
+    joins: NDArray[np.int64],
     counts: NDArray[np.float64],
-) -> float:
-    rows = np.arange(len(own))
-    known = weights > 0
-    means = np.where(known, logs / np.where(known, weights, 1.0), -np.inf)
-    inside, alone = means[rows, own], ~known[rows, own]
-    means[rows, own] = -np.inf
-    beyond = means.max(axis=1)
-    return float(np.average(np.where(alone, 0.0, inside - beyond), weights=counts))
+) -> NDArray[np.float64]:
+    """Contrast of every cut, see `merge_groups`; `logs` and `weights` are used up."""
+    rows = np.arange(len(counts))
+    own, contrasts = rows.copy(), [0.0]
+    means = logs / np.where(weights > 0, weights, 1.0)
+    np.fill_diagonal(means, -np.inf)
+    beyond, inside = _RowMaxima(means), np.zeros(len(counts))
+    for low, high in joins:
+        logs[:, low] += logs[:, high]
+        weights[:, low] += weights[:, high]
+        means[:, low] = logs[:, low] / np.where(weights[:, low] > 0, weights[:, low], 1.0)
+        own[own == high] = low
+        members = own == low
+        inside[members] = means[members, low]
+        means[members, low] = -np.inf
+        means[:, high] = -np.inf
+        beyond.update(low, high, members)
+        if np.isneginf(beyond.largest).any():  # one group is left
+            contrasts.append(0.0)
+            break
+        alone = weights[rows, own] == 0
+        gaps = np.where(alone, 0.0, inside - beyond.largest)
+        contrasts.append(float(np.average(gaps, weights=counts)))
+    return np.array(contrasts)
 
 
-def _merged(labels: Labels, overlap: NDArray[np.float64], *, chance: float) -> Labels:
-    chosen = labels >= 0
-    tree = merge_groups(overlap, np.bincount(labels[chosen]), chance=chance)
+def _without(labels: Labels, silent: NDArray[np.bool_]) -> Labels:
+    """Leave out predictions without gradient, and number the groups anew."""
+    kept = (labels >= 0) & ~silent
     found = np.full(len(labels), -1)
-    found[chosen] = by_size(tree.labels[labels[chosen]])
+    found[kept] = np.unique(labels[kept], return_inverse=True)[1]
+    return found
+
+
+def _relabelled(labels: Labels, group: NDArray[np.int64], silent: NDArray[np.bool_]) -> Labels:
+    """Give each prediction its merged group, and a group of its own without gradient."""
+    found = np.full(len(labels), -1)
+    chosen = labels >= 0
+    found[chosen] = group[labels[chosen]]
+    found[silent] = len(group) + np.arange(int(silent.sum()))
+    known = found >= 0
+    found[known] = by_size(found[known])
     return found
 
 
 def _members(labels: Labels) -> sparse.csr_array:
     chosen = np.flatnonzero(labels >= 0)
     ones = np.ones(len(chosen), dtype=np.float32)
-    shape = (len(labels), int(labels.max()) + 1)
+    shape = (len(labels), int(labels.max(initial=-1)) + 1)
     return sparse.csr_array((ones, (chosen, labels[chosen])), shape=shape)

@@ -60,7 +60,8 @@ class ReferenceEngine:
         parameters = [value for block in self._blocks for value in block.parameters]
         with gradients_of(self._module, parameters):
             logits = self._module(input_ids[None], use_cache=False).logits
-            loss = functional.cross_entropy(logits[0, position - 1].float(), input_ids[position])
+            # a double, for a target's probability that rounds to 1 in single precision
+            loss = functional.cross_entropy(logits[0, position - 1].double(), input_ids[position])
             flat = iter(torch.autograd.grad(loss, parameters, materialize_grads=True))
         return [_block_matrix(block, flat) for block in self._blocks]
 

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from quantascope.core.errors import DataError
+
 __all__ = ["GradientMoments", "Whitening"]
 
 
@@ -64,11 +66,15 @@ class GradientMoments:
         self._signals = [torch.zeros(n_out, n_out) for n_out, _ in shapes]
 
     def add(self, gradients: Sequence[torch.Tensor]) -> None:
-        """Count whole gradients in; for each block an array ``(K, n_in, n_out)``."""
+        """Count whole gradients in; for each block an array ``(K, n_in, n_out)``.
+
+        Raises
+        ------
+        DataError
+            If a gradient is not finite.
+        """
         for index, gradient in enumerate(gradients):
-            matrix = gradient.float().cpu()
-            length = matrix.flatten(1).norm(dim=1)
-            matrix = matrix / torch.where(length > 0, length, torch.ones(()))[:, None, None]
+            matrix = _unit(gradient.cpu())
             across = matrix.transpose(0, 1).flatten(1)
             self._inputs[index] += across @ across.T
             down = matrix.flatten(0, 1)
@@ -98,6 +104,19 @@ class GradientMoments:
             dict(enumerate(_inverse_root(moment, damping) for moment in self._inputs)),
             dict(enumerate(_inverse_root(moment, damping) for moment in self._signals)),
         )
+
+
+def _unit(matrix: torch.Tensor) -> torch.Tensor:
+    """Scale each matrix to length 1; by its largest entry first, whose square may vanish."""
+    peak = matrix.flatten(1).abs().amax(dim=1)
+    if not bool(torch.isfinite(peak).all()):
+        raise DataError(
+            "gradient: not finite where moments are taken; "
+            "compute in float32, or leave this prediction out"
+        )
+    scaled = (matrix / torch.where(peak > 0, peak, torch.ones_like(peak))[:, None, None]).float()
+    length = scaled.flatten(1).norm(dim=1)
+    return scaled / torch.where(length > 0, length, torch.ones(()))[:, None, None]
 
 
 def _inverse_root(moment: torch.Tensor, damping: float) -> torch.Tensor:
