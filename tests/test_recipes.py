@@ -27,7 +27,7 @@ PERTURBED = {
     "zipf-exponent": {"exponent": 1.6},
     "toy-clusters": {"sigma": 0.5},
     "slope-table": {"level": 0.5},
-    "log-correction": {"n_lo": 12.0},
+    "log-correction": {"n_hi": 5000.0},
     "parity-convergence": {"n_steps": 1000},
     "parity-scaling": {"n_steps": 400, "n_steps_samples": 400},
     "parity-exponents": {"n_steps": 300},

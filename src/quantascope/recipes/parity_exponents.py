@@ -1,4 +1,4 @@
-"""Exponents of parity networks over alpha, beside theory with endlessly and finitely many subtasks.
+"""Exponents of parity networks over alpha, beside theory with and without an end of the subtasks.
 
 Source: arXiv:2303.13506, figures A4a, A4b (8 alphas, 20 widths of 3 seeds, 25 counts of samples).
 Command: quantascope reproduce parity-exponents; --quick takes 2 alphas, 5 widths and 5 numbers of
@@ -41,13 +41,11 @@ _NAMES: Final = ("alpha_N", "alpha_S", "alpha_D", "quanta of data")
 
 def _targets(columns: dict[str, Iterable[float]], tolerance: float, why: str) -> dict[str, Target]:
     """Write one target for each exponent and alpha of a table by columns."""
-    alphas = tuple(columns["alpha"])
     return {
         f"{name}, alpha {alpha:g}": (value, tolerance, why)
-        for name, values in columns.items()
-        if name != "alpha"
-        for alpha, value in zip(alphas, values, strict=True)
-    }
+        for name, values in columns.items() if name != "alpha"
+        for alpha, value in zip(columns["alpha"], values, strict=True)
+    }  # fmt: skip
 
 
 PUBLISHED: Final = _targets(
