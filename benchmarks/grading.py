@@ -11,6 +11,7 @@ goes to the CSV file as it comes; `--table` prints the file's means and extremes
 """
 
 import argparse
+import copy
 import csv
 import tempfile
 import time
@@ -150,8 +151,7 @@ def parity_world(name: str, seed: int) -> World:
     subtask, losses = batch.subtask.numpy(), losses.numpy()
     count = np.maximum(np.bincount(subtask, minlength=len(task.frequencies)), 1)
     mean = np.bincount(subtask, weights=losses, minlength=len(count)) / count
-    # a loss that rounds to 0 has no gradient in single precision
-    usable = (mean[subtask] < LEARNED_NATS) & (losses < LEARNED_NATS) & (losses > 0)
+    usable = (mean[subtask] < LEARNED_NATS) & (losses < LEARNED_NATS)
     rows = np.flatnonzero(usable)[:N_SAMPLES]
     inputs, label = batch.inputs[rows], batch.label[rows]
     names = [n for n in chosen_parameters(module) if n.endswith("weight")]
@@ -159,8 +159,12 @@ def parity_world(name: str, seed: int) -> World:
     def loss(net: nn.Module, part: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         return functional.cross_entropy(net(part[0]), part[1], reduction="none")
 
-    found = list(sample_gradients(module, (inputs, label), loss, names=names, how="vmap"))
+    # double precision: a loss that rounds to 0 has no gradient in single precision
+    double = copy.deepcopy(module).double()
+    found = list(sample_gradients(double, (inputs.double(), label), loss, names=names, how="vmap"))
     blocks = [torch.cat(parts).transpose(1, 2) for parts in zip(*found, strict=True)]
+    length = torch.stack([block.flatten(1).norm(dim=1) for block in blocks]).norm(dim=0)
+    blocks = [(block / length[:, None, None]).float() for block in blocks]
     layers, at = [], inputs
     for part in module:
         if isinstance(part, nn.Linear):

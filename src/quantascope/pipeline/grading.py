@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from quantascope.core.errors import ArtefactError
 from quantascope.pipeline.context import CorpusArrays
 from quantascope.qdg.agreement import Recovery, agree, recover
+from quantascope.store.digest import digest_file
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import read_table
-from quantascope.store.truth import read_truth
+from quantascope.store.truth import TRUTH_FILE, read_truth
 
 __all__ = ["Grade", "GradedSkill", "grade_run", "graded_truth"]
 
@@ -78,8 +79,11 @@ def grade_run(run: RunFolder) -> Grade:
     Raises
     ------
     ArtefactError
-        If the run has no truth or no clusters, or fewer than two of its predictions can be graded.
+        If the run has no truth or no clusters, its clusters rest on an earlier state of a stage
+        before them, its truth is not that of its corpus, or fewer than two predictions can be
+        graded.
     """
+    _check_current(run)
     members = read_table(run.stage("clusters"), "members.parquet").to_pandas()
     default = str(run.require("clusters").facts["default"])
     truth = graded_truth(run)
@@ -106,6 +110,28 @@ def grade_run(run: RunFolder) -> Grade:
         table=pd.DataFrame(rows),
         skills=skills,
     )
+
+
+def _check_current(run: RunFolder) -> None:
+    """Refuse clusters of an earlier state, and a truth of another corpus."""
+    behind = ["clusters"]
+    for kind in behind:
+        found = run.require(kind).parents
+        old = [
+            parent for parent, digest in run.parent_digests(kind).items() if found[parent] != digest
+        ]
+        if old:
+            raise ArtefactError(
+                f"{run.root}: {kind} stale, {old[0]} was redone; run `quantascope run {run.root}`"
+            )
+        behind += [parent for parent in found if parent not in behind]
+    path = run.root / TRUTH_FILE
+    known = run.require("corpus").facts.get("truth_sha256")
+    if path.is_file() and digest_file(path) != known:
+        raise ArtefactError(
+            f"{path}: not the truth of this corpus; redo with `quantascope run {run.root} "
+            "--overwrite corpus`"
+        )
 
 
 def graded_truth(run: RunFolder) -> pd.DataFrame:

@@ -26,7 +26,7 @@ _COARSEST: Final = 8.0
 """Least resolution of the fine groups, so that few predictions come in fragments too."""
 _LEAST_EXCESS: Final = 0.1
 """Least overlap told from none, as a share of that of unrelated vectors."""
-_FACTOR: Final = 2.0
+_FACTOR: Final = 1.5
 """What counts as more: of groups in a cut, and of overlap with kin than with strangers."""
 _BLOCK: Final = 1024
 
@@ -169,8 +169,9 @@ def merge_groups(
         ``own - next``: ``own`` is the mean logarithm of a given group's overlaps with the others it
         was joined with, ``next`` that with the members of the nearest group it was not (0 where it
         was joined with none). Quanta may in turn form families, so the finest cut is taken whose
-        contrast is at least log 2, and exceeded by no cut with more than half as many groups; where
-        there is none, that of largest contrast. No join and one group for all are cuts, too.
+        contrast is at least log 1.5, and exceeded by no cut with more than two thirds as many
+        groups; where there is none, that of largest contrast. No join and one group for all are
+        cuts, too.
 
     Notes
     -----

@@ -109,7 +109,7 @@ def _learned(config: Config, seed: int) -> tuple[nn.Sequential, np.ndarray, Samp
     subtask = batch.subtask.numpy()
     mean = np.bincount(subtask, weights=losses) / np.maximum(np.bincount(subtask), 1)
     usable = (mean[subtask] < _LEARNED_NATS) & (losses < _LEARNED_NATS)
-    rows = np.flatnonzero(usable & (losses > 0))  # one that rounds to 0 has no gradient
+    rows = np.flatnonzero(usable)
     order = stream(seed, "parity-discovery").permutation(rows)[: config.n_samples]
     return module, subtask[order], (inputs[order], label[order])
 
