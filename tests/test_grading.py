@@ -4,15 +4,18 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from quantascope.cli.app import app
-from quantascope.core.errors import QuantascopeError
-from quantascope.pipeline.config import RunConfig, set_values
+from quantascope.core.errors import ArtefactError, QuantascopeError
+from quantascope.pipeline.config import RunConfig, load_config, set_values
 from quantascope.pipeline.grading import grade_run, graded_truth
 from quantascope.pipeline.runner import run_stages
 from quantascope.store.folder import RunFolder
+from quantascope.store.truth import TRUTH_FILE, write_truth
 
 SETTINGS = [
     "corpus.n_tokens=3000",
@@ -81,6 +84,39 @@ def test_a_run_without_truth_is_one_clear_line(graded, tmp_path):
     (run.root / "truth.parquet").unlink()
     with pytest.raises(QuantascopeError, match="truth"):
         grade_run(run)
+
+
+def test_clusters_that_are_the_truth_agree_with_it(graded, tmp_path):
+    run = copied(graded[0], tmp_path)
+    path = run.stage("clusters") / "members.parquet"
+    members = pq.read_table(path).to_pandas()
+    skill = graded_truth(run)["skill"]
+    members["cluster"] = members["pred"].map(skill).fillna("none")
+    pq.write_table(pa.Table.from_pandas(members, preserve_index=False), path)
+    table = grade_run(run).table.set_index("grouping")
+    assert table.loc["merged", ["skill_ari", "skill_ami"]].tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_a_truth_of_another_corpus_is_refused(graded, tmp_path):
+    run = copied(graded[0], tmp_path)
+    truth = pq.read_table(run.root / TRUTH_FILE)
+    write_truth(run.root, truth.slice(0, truth.num_rows - 1))
+    with pytest.raises(ArtefactError, match="not the truth of this corpus"):
+        grade_run(run)
+
+
+def test_stale_clusters_are_refused(graded, tmp_path):
+    """The corpus redone with other text: sketch, graph and clusters stand, but are of the old."""
+    run = copied(graded[0], tmp_path)
+    config = set_values(load_config(run.config_path), ["corpus.n_tokens=3100"])
+    run_stages(run, config, kinds=("corpus",))
+    with pytest.raises(ArtefactError, match="stale, corpus was redone"):
+        grade_run(run)
+
+
+def copied(run, folder):
+    shutil.copytree(run.root, folder / "run")
+    return RunFolder(folder / "run")
 
 
 def test_an_unknown_method_is_refused_before_any_work(tmp_path):

@@ -58,8 +58,8 @@ def test_hand_made_fragments_are_joined_and_strangers_are_not():
     np.fill_diagonal(overlap, 0.5)
     tree = merge_groups(overlap * 100, np.full(6, 10))
     assert tree.labels.tolist() == [0, 0, 1, 1, 2, 2]
-    assert tree.n_groups.tolist() == [6, 5, 4, 3, 2]
-    assert tree.overlap[1:].tolist() == pytest.approx([0.2, 0.2, 0.2, 0.01])
+    assert tree.n_groups.tolist() == [6, 5, 4, 3, 2, 1]
+    assert tree.overlap[1:].tolist() == pytest.approx([0.2, 0.2, 0.2, 0.01, 0.01])
     assert tree.contrast[3] == pytest.approx(np.log(0.2 / 0.01))
 
 
@@ -91,7 +91,76 @@ def test_signs_hide_the_subspace_from_the_plain_cosine():
     assert abs(inside) < 0.02 < squares.mean()
 
 
-def test_two_groups_and_one_are_left_as_they_are():
+def directions(n_groups, n_each, *, dim, seed):
+    """Draw samples about one direction a group, of either sign; squared cosines about .45."""
+    rng = stream(seed, "test", "directions")
+    labels = np.repeat(np.arange(n_groups), n_each)
+    centres, noise = rng.normal(size=(n_groups, dim)), 0.7 * rng.normal(size=(len(labels), dim))
+    vectors = rng.choice([-1, 1], len(labels))[:, None] * (centres[labels] + noise)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.astype(np.float32), labels
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_whole_groups_are_left_whole(seed):
+    """Largest of P overlaps of random directions: below the floor but for one world in P = 780."""
+    vectors, labels = directions(40, 30, dim=400, seed=seed)
+    tree = merge_groups(group_overlaps(vectors, [labels])[0], np.full(40, 30), chance=1 / 400)
+    assert tree.labels.tolist() == list(range(40))
+    halves = 2 * labels + np.arange(len(labels)) % 2  # twin: halves of these groups are joined
+    sums = group_overlaps(vectors, [halves])[0]
+    joined = merge_groups(sums, np.full(80, 15), chance=1 / 400).labels
+    assert adjusted_rand(joined[halves], labels) == 1.0
+
+
+def test_strangers_without_the_floor_would_be_joined():
+    """The largest overlap of strangers is above the median of all: only the floor says no."""
+    vectors, labels = directions(40, 30, dim=400, seed=0)
+    tree = merge_groups(group_overlaps(vectors, [labels])[0], np.full(40, 30), chance=1 / 400)
+    assert tree.fewest == 40
+    assert tree.contrast.max() > np.log(1.5) > tree.contrast[0] == 0.0
+
+
+def test_many_small_fragments_of_few_directions_are_joined():
+    """Noise peaks of contrast, below log 1.5, do not stop the joins."""
+    rng = stream(0, "test", "dust")
+    labels = np.repeat(np.arange(5), 160)
+    vectors = rng.normal(size=(5, 2000))[labels] + 1.5 * rng.normal(size=(800, 2000))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    graph = knn_graph(vectors, sign_free=True)
+    config = ClustersConfig(leiden_seeds=2, resamples=1)
+    found = merged_grouping(graph, vectors, config=config)
+    assert adjusted_rand(found.labels, labels) == 1.0
+
+
+def test_predictions_without_gradient_are_groups_of_their_own():
+    vectors, labels = subspaces(5, 120)
+    silent = np.arange(0, 600, 50)
+    vectors[silent] = 0.0
+    graph = knn_graph(vectors, sign_free=True)
+    assert graph[silent].nnz == 0
+    found = merged_grouping(graph, vectors, config=ClustersConfig(leiden_seeds=1, resamples=1))
+    assert (np.bincount(found.labels)[found.labels[silent]] == 1).all()
+    kept = np.setdiff1d(np.arange(600), silent)
+    assert adjusted_rand(found.labels[kept], labels[kept]) > 0.95
+
+
+def test_running_maxima_join_what_a_full_search_would():
+    """Twin of the running maxima: at each step the largest mean overlap of all pairs."""
+    rng = stream(3, "test", "linkage")
+    sums = rng.gamma(0.5, size=(25, 25))
+    sums += sums.T
+    sizes = rng.integers(1, 9, 25)
+    tree = merge_groups(sums, sizes)
+    for step in range(1, 25):
+        before = tree.cut(int(tree.n_groups[step - 1]))
+        member = np.eye(before.max() + 1)[before]
+        means = (member.T @ sums @ member) / np.outer(member.T @ sizes, member.T @ sizes)
+        np.fill_diagonal(means, -np.inf)
+        assert tree.overlap[step] == pytest.approx(means.max(), rel=1e-9)
+
+
+def test_like_groups_and_a_single_one_are_left_as_they_are():
     for n in (1, 2):
         tree = merge_groups(np.ones((n, n)), np.full(n, 3))
         assert tree.labels.tolist() == list(range(n))

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from quantascope.core.errors import DataError
+from quantascope.qdg.sketch import GradientSketch
 from quantascope.qdg.whitening import GradientMoments, Whitening
 
 N, N_IN, N_OUT = 400, 6, 4
@@ -39,6 +41,50 @@ def test_second_moments_of_unit_gradients_become_isotropic():
     white = maps.inputs[0] @ moment @ maps.inputs[0]
     torch.testing.assert_close(white, torch.eye(N_IN), atol=1e-3, rtol=1e-3)
     assert spread(moment) > 50  # twin: before, it is not
+
+
+def test_whitened_products_are_isotropic_on_both_sides():
+    """Rank-one gradients ``u s'`` with independent factors: each side's moment is a multiple of 1.
+
+    The input side's is ``A^-1/2 E[u u'] A^-1/2 E[s' B^-1 s]``. Of 400 samples in 6 dimensions the
+    ratio of extreme eigenvalues is about ``((1 + sqrt(6/400)) / (1 - sqrt(6/400)))^2 = 1.6``.
+    """
+    inputs, signals = factors()
+    gradients = inputs[:, :, None] * signals[:, None, :]
+    unit = gradients / gradients.flatten(1).norm(dim=1)[:, None, None]
+    _, maps = whiten(gradients, 1e-9)
+
+    def spreads(product):
+        return (
+            spread(torch.einsum("nio,njo->ij", product, product)),
+            spread(torch.einsum("nio,nip->op", product, product)),
+        )
+
+    both = spreads(maps.inputs[0] @ unit @ maps.signals[0])
+    assert max(both) < 2
+    assert spreads(maps.inputs[0] @ unit)[1] > 5  # twin: signal maps left out
+    assert spreads(unit @ maps.signals[0])[0] > 15  # twin: input maps left out
+
+
+def test_a_sketch_applies_both_maps():
+    """The sketch of G is the plain sketch of A^-1/2 G B^-1/2: same places, same signs."""
+    inputs, signals = factors()
+    gradients = inputs[:, :, None] * signals[:, None, :]
+    white, maps = whiten(gradients, 0.01)
+    setting = {"dim": 64, "input_dim": 0, "seed": 0}
+    sketch = GradientSketch([(N_OUT, N_IN)], whitening=maps, **setting)
+    found = sketch.compress([sketch.projections[0].T @ gradients])
+    plain = GradientSketch([(N_OUT, N_IN)], **setting)
+    torch.testing.assert_close(found, plain.compress([white]), rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(found, plain.compress([maps.inputs[0] @ gradients]), atol=0.1)
+
+
+def test_gradients_that_are_not_finite_are_refused_and_tiny_ones_count():
+    moments = GradientMoments([(N_OUT, N_IN)])
+    with pytest.raises(DataError, match="not finite"):
+        moments.add([torch.full((2, N_IN, N_OUT), float("nan"))])
+    moments.add([torch.full((2, N_IN, N_OUT), 1e-30)])  # the square vanishes in single precision
+    assert not torch.equal(moments.whitening(damping=0.1).inputs[0], torch.eye(N_IN))
 
 
 def test_damping_limits_how_far_a_silent_direction_is_raised():
