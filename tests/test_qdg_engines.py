@@ -1,5 +1,6 @@
 """Engines agree: `batched` against the oracle, over architectures, flags and layouts."""
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -266,3 +267,28 @@ def test_order_of_targets_is_kept():
 def test_a_position_without_context_is_refused():
     with pytest.raises(ValueError, match="allowed are 1 to 9"):
         sketch_predictions(neox(), [(np.arange(10), np.array([0, 3]))], config=SketchConfig(dim=16))
+
+
+@pytest.mark.parametrize("name", ["batched", "reference"])
+def test_a_loss_of_a_billionth_has_the_right_direction(name):
+    """Logits scaled until a loss is below 1e-9: the cosine with the gradient in doubles is 1."""
+    torch.manual_seed(0)
+    model = neox().eval()
+    ids = torch.randint(0, N_VOCABULARY, (12,))
+    with torch.no_grad():
+        hidden = model.gpt_neox(ids[None]).last_hidden_state[0, 5]
+        model.get_output_embeddings().weight[ids[6]] += 27.0 * hidden / hidden.square().sum()
+    exact = copy.deepcopy(model).double()
+
+    def gradient(module, engine):
+        choice = choose_parameters(module)
+        made = make_engine(engine, module, choice, projections=[None] * len(choice.blocks))
+        ((_, blocks),) = made.gradients(ids, [6])
+        return torch.cat([block.flatten() for block in blocks]).double()
+
+    logits = exact(ids[None]).logits[0, 5]
+    assert 0 < float(torch.nn.functional.cross_entropy(logits, ids[6]).detach()) < 1e-9
+    wanted, found = gradient(exact, "reference"), gradient(model, name)
+    assert float((wanted / wanted.norm()) @ (found / found.norm())) > 0.9999
+    single = torch.nn.functional.softmax(model(ids[None]).logits[0, 5], dim=0)
+    assert float(single[ids[6]]) == 1.0  # twin: the plain difference would be 0

@@ -60,7 +60,7 @@ class Discovery:
     @property
     def n_zero(self) -> int:
         """Samples without gradient, each a group of its own."""
-        return int((self.norm == 0).sum())
+        return int((np.count_nonzero(self.sketch, axis=1) == 0).sum())
 
     @property
     def default(self) -> Grouping:
