@@ -182,6 +182,16 @@ def merge_groups(
     """
     counts = sizes.astype(np.float64)
     overlap = np.asarray(overlap, dtype=np.float64)
+    if not len(counts):
+        none, empty = np.array([np.nan]), np.empty(0, dtype=np.int64)
+        return MergeTree(
+            labels=empty,
+            n_groups=np.zeros(1, dtype=np.int64),
+            overlap=none,
+            floor=none,
+            contrast=np.zeros(1),
+            joins=empty.reshape(0, 2),
+        )
     joins, heights, floors = _linkage(overlap, counts)
     logs, weights = _log_excess(overlap, counts, chance=chance)
     contrast = _contrasts(logs, weights, joins=joins, counts=counts)
