@@ -81,7 +81,7 @@ RECIPES: Final[dict[str, Recipe]] = {
         module="parity_discovery",
         shows="discovery against known subtasks: published cosines and the default method",
         source="arXiv:2303.13506, figure A9",
-        cpu_s=(20.0, 600_000.0),
+        cpu_s=(16.0, 600_000.0),
     ),
     "exponent-scatter": Recipe(
         module="exponent_scatter",
