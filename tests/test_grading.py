@@ -52,6 +52,12 @@ def test_only_predictions_of_one_skill_are_graded(graded):
     assert sum(skill.recovery.n_preds for skill in grade.skills) == grade.n_preds
 
 
+def test_moments_are_drawn_from_all_selected_predictions(graded):
+    facts = graded[0].require("sketch").facts
+    assert (facts["n_moment_preds"], facts["n_preds"], facts["n_zero"]) == (40, 250, 0)
+    assert graded[0].require("clusters").facts["merged_left_out"] is None
+
+
 def test_every_clustering_stands_beside_the_controls(graded):
     table = graded[1].table.set_index("grouping")
     assert set(table.index[table["kind"] == "clustering"]) == {"leiden-1", "merged"}
