@@ -210,6 +210,8 @@ def _common_number(trees: Sequence[MergeTree]) -> int:
     """Choose one number of groups for trees of the same predictions by their mean contrast."""
     fewest = int(np.median([tree.fewest for tree in trees]))
     most = max(fewest, min(int(tree.n_groups[0]) for tree in trees))
+    if most == 0:  # no prediction has a gradient
+        return 0
     n_groups = np.arange(most, fewest - 1, -1)
     steps = [np.maximum(tree.n_groups[0] - n_groups, 0) for tree in trees]
     contrast = np.mean([t.contrast[step] for t, step in zip(trees, steps, strict=True)], axis=0)
