@@ -1,5 +1,6 @@
 """Commands for multitask sparse parity: train one network, or a sweep of them."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -278,12 +279,17 @@ def _print(tables: "SweepTables", out: Path, *, as_json: bool) -> None:
         interval = f"[{each.lo:.3f}, {each.hi:.3f}]" if each.identified else each.reason
         rows.append(
             [each.name, f"{each.alpha:g}", f"{each.estimate:.3f}", interval,
-             f"{each.asymptotic:.3f}", f"{each.finite:.3f}", str(each.n_points)]
+             _known(each.asymptotic), _known(each.finite), str(each.n_points)]
         )  # fmt: skip
     if exponents:
         print()
         print(aligned(rows))
     print(out)
+
+
+def _known(value: float) -> str:
+    """Write a prediction; a dash where theory makes none."""
+    return f"{value:.3f}" if math.isfinite(value) else "-"
 
 
 def _plot(tables: "SweepTables", path: Path) -> Path:

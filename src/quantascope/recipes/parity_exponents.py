@@ -60,7 +60,7 @@ PUBLISHED: Final = _targets(
 )
 MEASURED: Final = _targets(
     {"alpha": (0.2, 0.7), "alpha_N": (0.269, 0.42), "alpha_D": (0.299, 0.363)},
-    0.12,
+    0.135,  # three times .044, the largest of the four spreads
     _SPREAD,
 )
 REDUCED: Final = _targets(
