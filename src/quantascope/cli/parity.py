@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from quantascope.pipeline.parity import SweepTables
-    from quantascope.toys.runs import ParitySweep
+    from quantascope.toys.runs import ParityRun, ParitySweep
 
 __all__ = ["register"]
 
@@ -170,11 +170,8 @@ def _run(
 
 def _sweep(settings: dict[str, Any]) -> "ParitySweep":
     """Make the runs of all combinations; faults name the option."""
-    from itertools import product
-
     from quantascope.cli.output import said_as
-    from quantascope.toys.parity import ParityTask
-    from quantascope.toys.runs import ParityRun, ParitySweep
+    from quantascope.toys.runs import ParitySweep
     from quantascope.toys.training import Schedule, Stopping, eval_steps
 
     names = {name: f"--{name.replace('_', '-')}" for name in settings}
@@ -186,50 +183,47 @@ def _sweep(settings: dict[str, Any]) -> "ParitySweep":
     }
     if settings["distribution"] == "given":
         raise ValueError("--distribution: 'given' is for Python; allowed are zipf and uniform")
+    patience = settings["patience"]
     with said_as(names):
-        runs = tuple(
-            ParityRun(
-                task=ParityTask(
-                    n_tasks=settings["n_tasks"],
-                    n=settings["n"],
-                    k=settings["k"],
-                    alpha=alpha,
-                    offset=settings["offset"],
-                    distribution=settings["distribution"],
-                    seed=seed,
-                ),
-                width=width,
-                seed=seed,
-                n_samples=n_samples,
-                batch_size=settings["batch_size"],
-                learning_rate=settings["lr"],
-                weight_decay=settings["weight_decay"],
-                n_test=settings["n_test"],
-                n_test_per_subtask=settings["n_test_each"],
-            )
-            for alpha, seed, n_samples, width in product(
-                *(settings[name] for name in ("alpha", "seed", "n_samples", "width"))
-            )
-        )
         schedule = Schedule(
             n_steps=settings["steps"],
             n_evals=settings["evals"],
             first_eval=settings["first_eval"],
         )
         eval_steps(schedule)
-        if settings["patience"] < 0:
-            raise ValueError(f"patience: {settings['patience']} found; allowed are numbers from 0")
-        patience = settings["patience"]
-        if settings["least_steps"] < 0:
-            raise ValueError(f"least_steps: {settings['least_steps']} found; at least 0 is needed")
-        stopping = Stopping(patience=patience, least_steps=settings["least_steps"])
+        stopping = Stopping(patience=patience or 1, least_steps=settings["least_steps"])
         return ParitySweep(
-            runs=runs,
+            runs=_runs(settings),
             schedule=schedule,
             stopping=stopping if patience else None,
             precision=settings["precision"],
             device=settings["device"],
         )
+
+
+def _runs(settings: dict[str, Any]) -> "tuple[ParityRun, ...]":
+    """Combine all alphas, seeds, numbers of samples and widths."""
+    from itertools import product
+
+    from quantascope.toys.parity import ParityTask
+    from quantascope.toys.runs import ParityRun
+
+    varied = (settings[name] for name in ("alpha", "seed", "n_samples", "width"))
+    shared = {name: settings[name] for name in ("n_tasks", "n", "k", "offset", "distribution")}
+    return tuple(
+        ParityRun(
+            task=ParityTask(alpha=alpha, seed=seed, **shared),
+            width=width,
+            seed=seed,
+            n_samples=n_samples,
+            batch_size=settings["batch_size"],
+            learning_rate=settings["lr"],
+            weight_decay=settings["weight_decay"],
+            n_test=settings["n_test"],
+            n_test_per_subtask=settings["n_test_each"],
+        )
+        for alpha, seed, n_samples, width in product(*varied)
+    )
 
 
 def _numbers(option: str, text: str, kind: type[Any]) -> list[Any]:

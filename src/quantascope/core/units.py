@@ -5,9 +5,10 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["angular_similarity", "nats_to_bits"]
+__all__ = ["NATS_PER_BIT", "angular_similarity", "nats_to_bits"]
 
-_NATS_PER_BIT: Final = float(np.log(2.0))
+NATS_PER_BIT: Final = float(np.log(2.0))
+"""Also the loss [nat] of guessing one of two equally likely labels."""
 _Loss = TypeVar("_Loss", float, NDArray[np.floating[Any]])
 
 
@@ -48,4 +49,4 @@ def nats_to_bits(nats: _Loss) -> _Loss:
     >>> round(float(nats_to_bits(np.log(2.0))), 12)
     1.0
     """
-    return nats / _NATS_PER_BIT
+    return nats / NATS_PER_BIT

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from quantascope.core.units import NATS_PER_BIT
 from quantascope.laws import fit
 from quantascope.laws.powerlaw import PowerLawFit
 from quantascope.pipeline.parity import SweepTables
@@ -34,8 +35,7 @@ __all__ = ["Exponent", "RunCurves", "curves_of", "measure_exponents", "summarise
 
 Floats = NDArray[np.float64]
 
-_BIT: Final = float(np.log(2))
-_LEARNED_NATS: Final = 0.1 * _BIT
+_LEARNED_NATS: Final = 0.1 * NATS_PER_BIT
 _COUNTED_NATS: Final = 0.1
 """Figure A4a compares a loss in nats with 0.1."""
 _FEWEST: Final = 3
@@ -272,7 +272,7 @@ def _with_finite(
         ("quanta-finite-N", "N", "C") if by == "N" else ("quanta-finite-D", "D", "tau")
     )
     # chance is one bit, and all subtasks together remove it; a floor of the law must be positive
-    known = {"E": _NO_FLOOR, "Delta": _BIT, "alpha": found.alpha, "n_tasks": float(n_tasks)}
+    known = {"E": _NO_FLOOR, "Delta": NATS_PER_BIT, "alpha": found.alpha, "n_tasks": float(n_tasks)}
     data = {amount: np.tile(x, len(losses)), "loss": losses.ravel()}
     fitted = fit(law, data, objective="lsq-log", fixed=known)
     constant = fitted.params[name]
@@ -280,7 +280,7 @@ def _with_finite(
     model = QuantaModel(
         alpha=found.alpha,
         n_tasks=n_tasks,
-        b=_BIT,
+        b=NATS_PER_BIT,
         capacity=constant if by == "N" else 1.0,
         threshold=constant if by != "N" else 1.0,
     )

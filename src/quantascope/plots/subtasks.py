@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 
+from quantascope.core.units import nats_to_bits
 from quantascope.plots.figures import figure
 
 __all__ = [
@@ -25,7 +26,6 @@ Floats = NDArray[np.floating[Any]]
 
 _COLOURS: Final = "viridis"
 _MOST_LINES: Final = 60
-_BIT: Final = float(np.log(2))
 
 
 def plot_subtasks(
@@ -51,7 +51,7 @@ def plot_subtasks(
     until
         Draw only so many evaluations, in axes fit for all; None for all.
     """
-    bits, shown = losses / _BIT, np.argsort(-frequencies, kind="stable")[:_MOST_LINES]
+    bits, shown = nats_to_bits(losses), np.argsort(-frequencies, kind="stable")[:_MOST_LINES]
     colours = mpl.colormaps[_COLOURS](np.linspace(0.92, 0.0, len(shown)))
     for place, task in list(enumerate(shown))[::-1]:
         ax.plot(steps[:until], bits[:until, task], color=colours[place], lw=0.8, alpha=0.8)
@@ -104,28 +104,21 @@ def plot_resource(
     ax: Axes,
     x: str,
     label: str,
-    published: Mapping[str, Floats] | None = None,
 ) -> Axes:
     """Draw mean loss against a resource on double logarithmic axes.
 
     Parameters
     ----------
     table
-        Columns `x` and ``loss_bits``; ``line`` for a fitted line where there is one.
+        Columns `x` and ``loss_bits``.
     ax
         Where to draw.
     x
         Column of the resource.
     label
         Name of the resource with its unit.
-    published
-        The same columns from the source, drawn beside.
     """
     ax.loglog(table[x], table["loss_bits"], "o", label="measured here")
-    if "line" in table:
-        ax.loglog(table[x], table["line"], "-", color="C0", lw=1, label="power law through them")
-    if published is not None:
-        ax.loglog(published[x], published["loss_bits"], "s", mfc="none", label="published")
     ax.set_xlabel(label)
     ax.set_ylabel("mean loss [bit]")
     ax.legend()
@@ -166,7 +159,6 @@ def plot_exponents(
     *,
     ax: Axes,
     symbol: str,
-    published: Mapping[str, Floats] | None = None,
 ) -> Axes:
     """Draw a measured exponent over alpha with both predictions.
 
@@ -178,17 +170,12 @@ def plot_exponents(
         Where to draw.
     symbol
         Name of the exponent.
-    published
-        Columns ``alpha``, ``estimate`` and ``finite`` of the source's own runs.
     """
     alpha, estimate = table["alpha"], table["estimate"]
     reach = np.abs(np.stack([estimate - table["lo"], table["hi"] - estimate]))
     ax.errorbar(alpha, estimate, yerr=reach, fmt="o", color="C0", label="measured here, 95 %")
     ax.plot(alpha, table["finite"], "-", color="C0", label="predicted, this many subtasks")
     ax.plot(alpha, table["asymptotic"], "--", color="black", label="predicted, endlessly many")
-    if published is not None:
-        ax.plot(published["alpha"], published["estimate"], "s", color="C1", label="published")
-        ax.plot(published["alpha"], published["finite"], "-", color="C1", label="predicted for it")
     ax.set_ylim(bottom=0)
     ax.set_xlabel("alpha of the subtasks' frequencies")
     ax.set_ylabel(symbol)

@@ -10,12 +10,12 @@ measured here on five seeds.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
 
+from quantascope.core.units import NATS_PER_BIT
 from quantascope.plots.subtasks import plot_subtasks
 from quantascope.recipes.result import Check, RecipeResult
 from quantascope.toys.dense import DenseStream, DenseTask, compositional_task
@@ -27,7 +27,6 @@ __all__ = ["QUICK", "Config", "run"]
 
 _SOURCE: Final = "arXiv:2505.15811, section 2, in words"
 _LEARNED: Final = 0.1
-_CHANCE: Final = float(np.log(2))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,22 +56,21 @@ QUICK: Final = Config(
 )
 
 
-def run(config: Config, *, seed: int, work: Path | None = None) -> RecipeResult:
+def run(config: Config, *, seed: int) -> RecipeResult:
     """Train on all subtasks, then on the largest composite alone; compare."""
-    del work  # one network each: minutes in the quick form, and no state worth keeping
     both = _task(config, seed)
     largest = int(both.counted.sum(axis=1).argmax())
     alone = _task(config, seed, only=largest)
     whole, parts = _train(config, both, seed), _train(config, alone, seed)
     steps = np.array(whole.steps)
     losses, by_itself = whole.table("loss")[:, 0], parts.table("loss")[:, 0, largest]
-    times = half_times(steps, 1 - losses / _CHANCE)
+    times = half_times(steps, 1 - losses / NATS_PER_BIT)
     violations = order_violations(times, prerequisites_of(both.counted))
     learned = float((losses[-1] < _LEARNED).mean())
     numbers = [
         ("share of subtasks learned together", 1.0, learned, 0.0, "every one"),
         ("composites before one of their atoms", 0.0, violations, 0.0, "none of the dependencies"),
-        ("loss of the largest composite alone [nat]", _CHANCE, float(by_itself[-1]), 0.05,
+        ("loss of the largest composite alone [nat]", NATS_PER_BIT, float(by_itself[-1]), 0.05,
          "chance; a network that has learned nothing errs by its own noise"),
     ]  # fmt: skip
     return RecipeResult(

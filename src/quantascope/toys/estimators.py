@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from quantascope.core.units import NATS_PER_BIT
 from quantascope.laws.censored import fit_censored_power_law
 from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
 
@@ -35,11 +36,13 @@ Floats = NDArray[np.floating]
 LEARNED_BITS: Final = 0.1
 """Below this loss [bit] a subtask counts as learned (figure A3)."""
 _ONSET_BITS: Final = 0.95
-_BIT: Final = float(np.log(2))
 
 
 def convergence_bounds(
-    steps: NDArray[np.integer], losses: Floats, *, threshold_nats: float = LEARNED_BITS * _BIT
+    steps: NDArray[np.integer],
+    losses: Floats,
+    *,
+    threshold_nats: float = LEARNED_BITS * NATS_PER_BIT,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Bound the step at which each loss first fell below a threshold.
 
@@ -158,7 +161,7 @@ def onset(losses: Floats) -> int:
     int
         Place of the first below 0.95 bit, from which the paper fits; the count if none is.
     """
-    below = np.asarray(losses) < _ONSET_BITS * _BIT
+    below = np.asarray(losses) < _ONSET_BITS * NATS_PER_BIT
     return int(below.argmax()) if below.any() else len(below)
 
 

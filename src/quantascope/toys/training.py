@@ -41,8 +41,12 @@ class Stopping:
     """Evaluations in a row without a new best."""
     least_steps: int = 4000
     """No member stops earlier."""
-    tolerance: float = 0.0
-    """A loss counts as risen only above ``(1 + tolerance)`` times the best."""
+
+    def __post_init__(self) -> None:
+        """Refuse what never ends or makes no sense."""
+        for name, least in (("patience", 1), ("least_steps", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: {getattr(self, name)} found; at least {least} is needed")
 
 
 @dataclass(eq=False)
@@ -222,9 +226,7 @@ def _finish(state: TrainingState, stopping: Stopping) -> bool:
     losses = state.history.table(_MEAN_LOSS)
     before, after = losses[: -stopping.patience], losses[-stopping.patience :]
     best = np.nanmin(before, axis=0, initial=np.inf)
-    now = (state.finished < 0) & (
-        np.nanmin(after, axis=0, initial=np.inf) > best * (1 + stopping.tolerance)
-    )
+    now = (state.finished < 0) & (np.nanmin(after, axis=0, initial=np.inf) > best)
     state.finished[now] = state.step
     return bool(now.any())
 
