@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from quantascope.pipeline.parity import read_sweep, run_sweep
-from quantascope.pipeline.parity_summary import curves_of, measure_exponents, summarise_runs
+from quantascope.pipeline.parity_families import curves_of
+from quantascope.pipeline.parity_summary import measure_exponents, summarise_runs
 from quantascope.toys.parity import ParityTask
 from quantascope.toys.runs import ParityRun, ParitySweep
 from quantascope.toys.training import Schedule, Stopping

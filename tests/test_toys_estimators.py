@@ -5,7 +5,7 @@ import pytest
 
 from quantascope.laws.censored import fit_censored_power_law
 from quantascope.toys.estimators import (
-    best_by_validation,
+    best_evaluation,
     convergence_bounds,
     count_learned,
     fit_by_seed,
@@ -111,9 +111,8 @@ def test_bounds_are_the_looks_around_the_first_fall():
 
 
 def test_choosing_on_validation_reports_the_other_half():
-    validation = np.array([[0.5, 0.4], [0.3, 0.6], [np.nan, 0.7]])
-    test = np.array([[0.52, 0.41], [0.35, 0.61], [np.nan, 0.3]])
-    assert best_by_validation(validation, test).tolist() == [0.35, 0.41]
+    validation, test = np.array([0.4, 0.3, 0.35, np.nan]), np.array([0.5, 0.36, 0.34, np.nan])
+    assert test[best_evaluation(validation)] == 0.36  # the least test loss is .34
 
 
 def test_counts_and_onset():

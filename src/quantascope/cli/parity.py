@@ -57,6 +57,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Multitask sparse parity: a world whose quanta are known.")
     group.command("train")(train)
     group.command("sweep")(sweep)
+    group.command("show")(show)
     app.add_typer(group, name="parity", no_args_is_help=True)
 
 
@@ -136,6 +137,22 @@ def sweep(
         "n_samples": _numbers("--n-samples", n_samples, int),
     }
     _run(settings | lists, out=out, workers=workers, plot=plot, animate=None, as_json=as_json)
+
+
+def show(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished sweep.")],
+    plot: Plot = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print and draw a finished training or sweep again, without its options."""
+    from quantascope.cli.output import check_targets
+    from quantascope.pipeline.parity import read_sweep
+
+    check_targets(plot=plot)
+    tables = read_sweep(folder)
+    _print(tables, folder, as_json=as_json)
+    if plot is not None:
+        print(_plot(tables, plot))
 
 
 _NOT_SETTINGS: Final = frozenset({"out", "plot", "animate", "as_json", "workers", "seeds"})
@@ -287,31 +304,41 @@ def _known(value: float) -> str:
 
 
 def _plot(tables: "SweepTables", path: Path) -> Path:
-    """Draw subtasks of one network, or final losses over width or samples of several."""
+    """Draw exponents of several alphas, losses over resources of one, or else subtasks."""
     from quantascope.cli.output import save_figure
-    from quantascope.core.units import nats_to_bits
-    from quantascope.pipeline.parity_summary import curves_of, summarise_runs
-    from quantascope.plots.subtasks import plot_resource, plot_subtasks
+    from quantascope.pipeline.parity_families import curves_of
+    from quantascope.pipeline.parity_summary import measure_exponents
+    from quantascope.plots.parity import plot_exponents, plot_scaling
+    from quantascope.plots.subtasks import plot_subtasks
+    from quantascope.recipes.parity_tables import (
+        EXPONENTS,
+        exponent_tables,
+        read_published,
+        scaling_tables,
+    )
 
     runs = tables.sweep.runs
-    if len(runs) == 1:
-        curve, frequencies = curves_of(tables)[0], runs[0].task.frequencies
-        return save_figure(
-            path, lambda ax: plot_subtasks(curve.steps, curve.subtasks, frequencies, ax=ax)
-        )
-    table = summarise_runs(tables)
-    over_data = len({run.n_samples for run in runs}) > len({run.width for run in runs})
-    x, label = ("n_samples", "samples") if over_data else ("n_params", "parameters")
-    losses = table["best_nats" if over_data else "final_nats"].to_numpy()
-    columns = {x: table[x].to_numpy(), "loss_bits": nats_to_bits(losses)}
-    return save_figure(path, lambda ax: plot_resource(columns, ax=ax, x=x, label=label))
+    if len({run.task.alpha for run in runs}) > 1:
+        found = exponent_tables(measure_exponents(tables))
+        drawn = {name: found[name] for name in EXPONENTS if name in found}
+        published = read_published("parity_exponents.csv")
+        if drawn:
+            return save_figure(path, lambda ax: plot_exponents(drawn, ax=ax, published=published))
+    elif len(runs) > 1:
+        scaling = scaling_tables([tables])
+        if len(scaling["exponents"]["name"]):
+            return save_figure(path, lambda ax: plot_scaling(scaling, ax=ax))
+    curve, frequencies = curves_of(tables)[0], runs[0].task.frequencies
+    return save_figure(
+        path, lambda ax: plot_subtasks(curve.steps, curve.subtasks, frequencies, ax=ax)
+    )
 
 
 def _animate(tables: "SweepTables", path: Path) -> Path:
     """Write a GIF of the subtasks of the first network, whole or not at all."""
     from PIL import Image
 
-    from quantascope.pipeline.parity_summary import curves_of
+    from quantascope.pipeline.parity_families import curves_of
     from quantascope.plots.subtasks import frames_of_subtasks
 
     curve = curves_of(tables)[0]

@@ -1,9 +1,8 @@
-"""Figures of subtasks falling one after another, and of exponents over a family of tasks."""
+"""Figures of subtasks falling one after another, and of skills learned."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,21 +10,17 @@ from numpy.typing import NDArray
 
 from quantascope.core.units import nats_to_bits
 from quantascope.plots.figures import figure
+from quantascope.plots.parity import MOST_LINES, draw_subtasks
 
 __all__ = [
     "frames_of_subtasks",
     "plot_convergence",
-    "plot_exponents",
     "plot_log_correction",
-    "plot_resource",
     "plot_skills",
     "plot_subtasks",
 ]
 
 Floats = NDArray[np.floating[Any]]
-
-_COLOURS: Final = "viridis"
-_MOST_LINES: Final = 60
 
 
 def plot_subtasks(
@@ -51,20 +46,16 @@ def plot_subtasks(
     until
         Draw only so many evaluations, in axes fit for all; None for all.
     """
-    bits, shown = nats_to_bits(losses), np.argsort(-frequencies, kind="stable")[:_MOST_LINES]
-    colours = mpl.colormaps[_COLOURS](np.linspace(0.92, 0.0, len(shown)))
-    for place, task in list(enumerate(shown))[::-1]:
-        ax.plot(steps[:until], bits[:until, task], color=colours[place], lw=0.8, alpha=0.8)
+    bits, order = nats_to_bits(losses), np.argsort(-frequencies, kind="stable")
+    colour = draw_subtasks(steps[:until], bits[:until], order, ax=ax)
     mean = bits @ frequencies
     ax.plot(steps[:until], mean[:until], color="black", lw=2.4, label="mean over all samples")
-    ax.set_xscale("log")
-    ax.set_yscale("log")
     ax.set_xlim(steps[0], steps[-1])
     ax.set_ylim(max(0.5 * mean.min(), 0.01), 1.5)
     ax.set_xlabel("training step")
     ax.set_ylabel("loss [bit]")
-    name = f"one subtask each, the {len(shown)} commonest (light: common)"
-    ax.plot([], [], color=colours[len(shown) // 2], lw=0.8, label=name)
+    name = f"one subtask each, the {min(len(order), MOST_LINES)} commonest (light: common)"
+    ax.plot([], [], color=colour, lw=0.8, label=name)
     ax.legend(loc="lower left")
     return ax
 
@@ -98,33 +89,6 @@ def frames_of_subtasks(
             yield np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
-def plot_resource(
-    table: Mapping[str, Floats],
-    *,
-    ax: Axes,
-    x: str,
-    label: str,
-) -> Axes:
-    """Draw mean loss against a resource on double logarithmic axes.
-
-    Parameters
-    ----------
-    table
-        Columns `x` and ``loss_bits``.
-    ax
-        Where to draw.
-    x
-        Column of the resource.
-    label
-        Name of the resource with its unit.
-    """
-    ax.loglog(table[x], table["loss_bits"], "o", label="measured here")
-    ax.set_xlabel(label)
-    ax.set_ylabel("mean loss [bit]")
-    ax.legend()
-    return ax
-
-
 def plot_convergence(table: Mapping[str, Floats], *, ax: Axes) -> Axes:
     """Draw the step at which each subtask was learned against its frequency.
 
@@ -150,35 +114,6 @@ def plot_convergence(table: Mapping[str, Floats], *, ax: Axes) -> Axes:
     )
     ax.set_xlabel("frequency of the subtask")
     ax.set_ylabel("step at which it was learned")
-    ax.legend()
-    return ax
-
-
-def plot_exponents(
-    table: Mapping[str, Floats],
-    *,
-    ax: Axes,
-    symbol: str,
-) -> Axes:
-    """Draw a measured exponent over alpha with both predictions.
-
-    Parameters
-    ----------
-    table
-        Columns ``alpha``, ``estimate``, ``lo``, ``hi``, ``asymptotic``, ``finite``.
-    ax
-        Where to draw.
-    symbol
-        Name of the exponent.
-    """
-    alpha, estimate = table["alpha"], table["estimate"]
-    reach = np.abs(np.stack([estimate - table["lo"], table["hi"] - estimate]))
-    ax.errorbar(alpha, estimate, yerr=reach, fmt="o", color="C0", label="measured here, 95 %")
-    ax.plot(alpha, table["finite"], "-", color="C0", label="predicted, this many subtasks")
-    ax.plot(alpha, table["asymptotic"], "--", color="black", label="predicted, endlessly many")
-    ax.set_ylim(bottom=0)
-    ax.set_xlabel("alpha of the subtasks' frequencies")
-    ax.set_ylabel(symbol)
     ax.legend()
     return ax
 

@@ -21,7 +21,8 @@ import numpy as np
 from scipy import stats
 
 from quantascope.core.units import nats_to_bits
-from quantascope.pipeline.parity_summary import curves_of, measure_exponents
+from quantascope.pipeline.parity_families import curves_of
+from quantascope.pipeline.parity_summary import measure_exponents
 from quantascope.plots.subtasks import plot_convergence
 from quantascope.recipes.parity_setting import (
     PAPER,

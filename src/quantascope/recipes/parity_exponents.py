@@ -15,10 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from quantascope.pipeline.parity_summary import Exponent, measure_exponents
-from quantascope.plots.subtasks import plot_exponents
+from quantascope.pipeline.parity_summary import measure_exponents
+from quantascope.plots.parity import plot_exponents
 from quantascope.recipes.parity_setting import (
     PAPER,
     SMALL,
@@ -27,7 +25,8 @@ from quantascope.recipes.parity_setting import (
     checks_of,
     train_runs,
 )
-from quantascope.recipes.result import RecipeResult, Table
+from quantascope.recipes.parity_tables import EXPONENTS, exponent_tables, read_published
+from quantascope.recipes.result import RecipeResult
 from quantascope.theory.finite import PARITY_WIDTHS, truncated_grid
 from quantascope.toys.training import Stopping
 
@@ -35,8 +34,6 @@ __all__ = ["FORMS", "QUICK", "Config", "run"]
 
 _FIGURE: Final = "three significant digits; losses of three seeds differ by 8 %"
 _SPREAD: Final = "three standard deviations over six seeds"
-_COLUMNS: Final = ("alpha", "estimate", "lo", "hi", "asymptotic", "finite", "constant")
-_NAMES: Final = ("alpha_N", "alpha_S", "alpha_D", "quanta of data")
 
 
 def _targets(columns: dict[str, Iterable[float]], tolerance: float, why: str) -> dict[str, Target]:
@@ -133,7 +130,9 @@ def run(config: Config, *, seed: int, work: Path | None = None) -> RecipeResult:
         stopping=config.stopping,
     )  # fmt: skip
     found = [*measure_exponents(over_width), *measure_exponents(over_samples)]
-    tables = {name: _table(found, name) for name in _NAMES}
+    tables = exponent_tables(found)
+    drawn = {name: tables[name] for name in EXPONENTS if name in tables}
+    published = read_published("parity_exponents.csv")
     obtained = {f"{each.name}, alpha {each.alpha:g}": each.estimate for each in found}
     return RecipeResult(
         name="parity-exponents",
@@ -141,10 +140,5 @@ def run(config: Config, *, seed: int, work: Path | None = None) -> RecipeResult:
         seed=seed,
         checks=checks_of(obtained, config.targets, source=config.source),
         tables={name.replace(" ", "_"): table for name, table in tables.items()},
-        draw=lambda ax: plot_exponents(tables["alpha_N"], ax=ax, symbol="alpha_N"),
+        draw=lambda ax: plot_exponents(drawn, ax=ax, published=published),
     )
-
-
-def _table(found: list[Exponent], name: str) -> Table:
-    rows = [each for each in found if each.name == name]
-    return {column: np.array([getattr(each, column) for each in rows]) for column in _COLUMNS}

@@ -15,10 +15,8 @@ below the prediction of the finite set everywhere, by .02 at alpha .1 and by .12
 end explains why they exceed alpha at small alpha, not this shortfall.
 """
 
-import csv
 from dataclasses import dataclass
 from functools import partial
-from importlib.resources import files
 from typing import Final
 
 import numpy as np
@@ -27,6 +25,7 @@ from scipy import optimize
 
 from quantascope.laws import LawFit, fit
 from quantascope.plots.parity import plot_parity_exponents
+from quantascope.recipes.parity_tables import read_published
 from quantascope.recipes.result import Check, RecipeResult, Table
 from quantascope.theory.finite import PARITY_WIDTHS, fitted_exponent, parity_params
 from quantascope.theory.inverse import capacity_from_quanta, quanta_from_loss
@@ -58,7 +57,7 @@ QUICK: Final = Config()
 
 def run(config: Config, *, seed: int) -> RecipeResult:
     """Refit exponents, fit capacities; nothing is random, the seed is only recorded."""
-    published, losses = _read(config.exponents), _read(config.losses)
+    published, losses = read_published(config.exponents), read_published(config.losses)
     alphas = published["alpha"]
     predict = partial(predicted_exponents, alphas, n_tasks=config.n_tasks)
     best = optimize.minimize_scalar(
@@ -142,9 +141,3 @@ def _checks(table: Table, capacity: float) -> tuple[Check, ...]:
               bound=bound, source=source)
         for name, expected, obtained, tolerance, bound, source in numbers
     )  # fmt: skip
-
-
-def _read(file: str) -> dict[str, Floats]:
-    text = files("quantascope").joinpath("data", file).read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
-    return {n: np.array([float(row[n]) for row in rows]) for n in rows[0] if n != "source"}

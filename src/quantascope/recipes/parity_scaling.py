@@ -17,11 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from quantascope.core.units import nats_to_bits
-from quantascope.pipeline.parity_summary import measure_exponents, summarise_runs
-from quantascope.plots.subtasks import plot_resource
+from quantascope.plots.parity import plot_scaling
 from quantascope.recipes.parity_setting import (
     PAPER,
     SMALL,
@@ -30,7 +26,8 @@ from quantascope.recipes.parity_setting import (
     checks_of,
     train_runs,
 )
-from quantascope.recipes.result import RecipeResult, Table
+from quantascope.recipes.parity_tables import scaling_tables
+from quantascope.recipes.result import RecipeResult
 from quantascope.theory.finite import truncated_grid
 from quantascope.toys.training import Stopping
 
@@ -95,48 +92,32 @@ def run(config: Config, *, seed: int, work: Path | None = None) -> RecipeResult:
     setting, alpha = config.setting, config.alpha
     over_width = train_runs(
         [setting.run(alpha=alpha, width=width, seed=seed) for width in config.widths],
-        setting,
-        n_steps=config.n_steps,
-        n_evals=config.n_evals,
-        work=work and work / "widths",
-    )
-    over_samples = train_runs(
-        [
+        setting, n_steps=config.n_steps, n_evals=config.n_evals, work=work and work / "widths",
+    )  # fmt: skip
+    sweeps = [over_width]
+    if config.samples:
+        runs = [
             setting.run(alpha=alpha, width=config.samples_width, seed=seed, n_samples=n)
             for n in config.samples
-        ],
-        setting,
-        n_steps=config.n_steps_samples,
-        n_evals=config.n_evals,
-        work=work and work / "samples",
-        stopping=config.stopping,
-    )
-    found = [*measure_exponents(over_width), *measure_exponents(over_samples)]
-    obtained = {_NAMES[each.name]: each.estimate for each in found if each.name in _NAMES}
-    widths, samples = summarise_runs(over_width), summarise_runs(over_samples)
-    tables: dict[str, Table] = {
-        "parameters": {
-            "n_params": widths["n_params"].to_numpy(),
-            "loss_bits": nats_to_bits(widths["final_nats"].to_numpy()),
-            "n_learned": widths["n_learned"].to_numpy(),
-        },
-        "samples": {
-            "n_samples": samples["n_samples"].to_numpy(),
-            "loss_bits": nats_to_bits(samples["best_nats"].to_numpy()),
-            "n_learned": samples["n_learned"].to_numpy(),
-        },
-        "exponents": {
-            name: np.array([getattr(each, name) for each in found])
-            for name in ("name", "estimate", "lo", "hi", "asymptotic", "finite", "constant")
-        },
+        ]
+        sweeps += [
+            train_runs(
+                runs, setting, n_steps=config.n_steps_samples, n_evals=config.n_evals,
+                work=work and work / "samples", stopping=config.stopping,
+            )
+        ]  # fmt: skip
+    tables = scaling_tables(sweeps)
+    names, estimates = (tables["exponents"][column].tolist() for column in ("name", "estimate"))
+    obtained = {
+        _NAMES[name]: value for name, value in zip(names, estimates, strict=True) if name in _NAMES
     }
+    losses = dict(zip(config.widths, tables["parameters"]["loss_bits"].tolist(), strict=True))
+    obtained |= {f"mean loss at width {width} [bit]": loss for width, loss in losses.items()}
     return RecipeResult(
         name="parity-scaling",
         config=config,
         seed=seed,
         checks=checks_of(obtained, config.targets, source=config.source),
         tables=tables,
-        draw=lambda ax: plot_resource(
-            tables["parameters"], ax=ax, x="n_params", label="parameters"
-        ),
+        draw=lambda ax: plot_scaling(tables, ax=ax),
     )

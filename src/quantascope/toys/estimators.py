@@ -22,7 +22,7 @@ from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
 
 __all__ = [
     "LEARNED_BITS",
-    "best_by_validation",
+    "best_evaluation",
     "convergence_bounds",
     "count_learned",
     "fit_by_seed",
@@ -130,22 +130,21 @@ def count_learned(losses: Floats, *, threshold_nats: float) -> NDArray[np.int64]
     return np.asarray((least < threshold_nats).sum(axis=-1), dtype=np.int64)
 
 
-def best_by_validation(validation: Floats, test: Floats) -> NDArray[np.float64]:
-    """Give the test loss at the step of least validation loss: choosing gains nothing.
+def best_evaluation(validation: Floats) -> int:
+    """Find the evaluation of least validation loss: a test loss read there gains nothing by it.
 
     Parameters
     ----------
-    validation, test
-        Losses on the two halves of the test set, axes ``(step, ...)``; NaN after the end.
+    validation
+        Losses on the validation half of the test set, axis ``step``, at least one; NaN after the
+        end.
 
     Returns
     -------
-    NDArray[np.float64]
-        The remaining axes.
+    int
+        Its place.
     """
-    best = np.where(np.isfinite(validation), validation, np.inf).argmin(axis=0)
-    chosen = np.take_along_axis(np.asarray(test), best[None], axis=0)[0]
-    return np.asarray(chosen, dtype=np.float64)
+    return int(np.where(np.isfinite(validation), validation, np.inf).argmin())
 
 
 def onset(losses: Floats) -> int:
