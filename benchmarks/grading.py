@@ -33,7 +33,8 @@ from quantascope.qdg.agreement import agree, recover
 from quantascope.qdg.config import ClustersConfig, SketchConfig
 from quantascope.qdg.graph import knn_graph
 from quantascope.qdg.leiden import leiden_groupings, most_stable
-from quantascope.qdg.merging import group_overlaps, merge_groups, merged_grouping
+from quantascope.qdg.merge_tree import merge_groups
+from quantascope.qdg.merging import group_overlaps, merged_grouping
 from quantascope.qdg.persample import chosen_parameters, sample_gradients
 from quantascope.qdg.spectral import spectral_embedding
 from quantascope.qdg.whitening import GradientMoments

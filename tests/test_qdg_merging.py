@@ -7,7 +7,8 @@ from quantascope.core.rng import stream
 from quantascope.qdg.agreement import adjusted_rand
 from quantascope.qdg.config import ClustersConfig
 from quantascope.qdg.graph import knn_graph
-from quantascope.qdg.merging import group_overlaps, merge_groups, merged_grouping
+from quantascope.qdg.merge_tree import merge_groups
+from quantascope.qdg.merging import group_overlaps, merged_grouping
 
 DIM, RANK = 400, 8
 

@@ -1,0 +1,284 @@
+"""A tree of joins between groups of gradients, and where to stop joining.
+
+Fragments of one quantum are joined, largest mean overlap first (average linkage), as long as the
+overlap is more than unrelated subspaces show by chance. Among these cuts the one is taken where the
+joins change from fragments to strangers: at a break of the overlaps if there is one, else where
+groups stand out most from each other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["MergeTree", "common_number", "merge_groups"]
+
+_LEAST_EXCESS: Final = 0.1
+"""Least overlap told from none, as a share of that of unrelated vectors."""
+_FACTOR: Final = 1.5
+"""What counts as more: of groups in a cut, and of overlap with kin than with strangers."""
+_STEEP: Final = 2.0
+"""How much faster than the number of groups overlaps fall at a break, as a power of it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MergeTree:
+    """What joining groups one by one gives, and where to stop."""
+
+    labels: NDArray[np.int64]
+    """Group after the cut of each group before it."""
+    n_groups: NDArray[np.int64]
+    """Groups left at each step, falling from the number of groups given to 1."""
+    overlap: NDArray[np.float64]
+    """Mean squared cosine of the pair joined at each step; NaN at the first, where none was."""
+    floor: NDArray[np.float64]
+    """What that pair would show by chance at most, see `merge_groups`; NaN at the first."""
+    contrast: NDArray[np.float64]
+    """See `merge_groups`; 0 before the first join and where one group is left."""
+    joins: NDArray[np.int64]
+    """Groups joined at each step after the first, axes ``(step, 2)``; the first of both stays."""
+
+    chance: float
+    """Mean squared cosine of unrelated vectors."""
+
+    @property
+    def fewest(self) -> int:
+        """Groups left before the first join of a pair below its floor."""
+        below = np.flatnonzero(self.overlap[1:] < self.floor[1:])
+        return int(self.n_groups[below[0]] if len(below) else self.n_groups[-1])
+
+    def log_excess(self, n_groups: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Give the logarithm of the least overlap above chance that led to so many groups.
+
+        Infinite where so many are given, or more: none was joined.
+        """
+        least = np.minimum.accumulate(np.r_[np.inf, self.overlap[1:]])
+        steps = np.maximum(self.n_groups[0] - n_groups, 0)
+        return _log_above(least[steps], self.chance)
+
+    def cut(self, n_groups: int) -> NDArray[np.int64]:
+        """Give the labels of the cut that leaves so many groups, or all given if fewer."""
+        label = np.arange(self.n_groups[0])
+        for low, high in self.joins[: max(0, len(label) - n_groups)]:
+            label[label == high] = low
+        return np.unique(label, return_inverse=True)[1].astype(np.int64)
+
+
+def merge_groups(
+    overlap: NDArray[np.float64],
+    sizes: NDArray[np.integer],
+    *,
+    chance: float = 0.0,
+) -> MergeTree:
+    """Join groups, largest mean overlap first, and choose where to stop.
+
+    Parameters
+    ----------
+    overlap
+        Sums of squared cosines, axes ``(group, group)``, see `group_overlaps`.
+    sizes
+        Members of each group.
+    chance
+        Mean squared cosine of unrelated vectors, 1 over their dimension; what exceeds it counts.
+
+    Returns
+    -------
+    MergeTree
+        Two subspaces turned at random overlap by ``b sum_i a_i z_i^2``, with ``z`` normal and ``a``
+        the products of their spectra. With P pairs of groups the largest is below
+        ``b (1 + 2 q sqrt(log P) + 2 q log P)`` but for one in P; ``q^2`` is the product of the mean
+        squared cosines within both groups, ``b`` the median between groups. A pair below this
+        floor ends the joins. Where to stop before that is told by `common_number`.
+
+    Notes
+    -----
+    The contrast of a cut is the mean over predictions of ``own - next``: ``own`` is the mean
+    logarithm of a given group's overlaps with the others it was joined with, ``next`` that with the
+    members of the nearest group it was not (0 where it was joined with none). It is a silhouette
+    (Rousseeuw 1987, doi:10.1016/0377-0427(87)90125-7) in logarithms, taken over given groups and
+    not over single predictions, whose own overlaps are noise. With plain means a group that took in
+    strangers would still show the overlap of its kin. The floor is lemma 1 of Laurent and Massart
+    2000, doi:10.1214/aos/1015957395.
+    """
+    counts = sizes.astype(np.float64)
+    overlap = np.asarray(overlap, dtype=np.float64)
+    if not len(counts):
+        none, empty = np.array([np.nan]), np.empty(0, dtype=np.int64)
+        return MergeTree(
+            labels=empty,
+            n_groups=np.zeros(1, dtype=np.int64),
+            overlap=none,
+            floor=none,
+            contrast=np.zeros(1),
+            joins=empty.reshape(0, 2),
+            chance=chance,
+        )
+    joins, heights, floors = _linkage(overlap, counts)
+    logs, weights = _log_excess(overlap, counts, chance=chance)
+    contrast = _contrasts(logs, weights, joins=joins, counts=counts)
+    found = MergeTree(
+        labels=np.arange(len(counts)),
+        n_groups=np.arange(len(counts), 0, -1),
+        overlap=np.r_[np.nan, heights],
+        floor=np.r_[np.nan, floors],
+        contrast=contrast,
+        joins=joins,
+        chance=chance,
+    )
+    return replace(found, labels=found.cut(common_number([found])))
+
+
+def common_number(trees: Sequence[MergeTree]) -> int:
+    """Choose one number of groups for trees of the same predictions.
+
+    Parameters
+    ----------
+    trees
+        Trees of reruns, at least one.
+
+    Returns
+    -------
+    int
+        Cuts below the floor of half of the trees are not looked at. A cut is a break where the
+        next join has an overlap lower by a factor of 1.5 and of ``(n / (n - 1))^2`` or more, with n
+        the groups of the cut, in the mean logarithm over trees: fragments were joined, strangers
+        would be. Quanta may in turn form families, so of breaks the finest is taken that is
+        exceeded by none with more than two thirds as many groups. Where there is no break, kin
+        and strangers shade into each other, and the same holds for peaks of the contrast, averaged
+        over trees, of log 1.5 or more; where there is none, the cut of largest contrast is taken.
+        No join and one group for all are cuts, too.
+    """
+    fewest = int(np.median([tree.fewest for tree in trees]))
+    most = max(fewest, min(int(tree.n_groups[0]) for tree in trees))
+    if most == 0:  # no prediction has a gradient
+        return 0
+    n_groups = np.arange(most, fewest - 1, -1)
+    breaks = _breaks(trees, n_groups)
+    found = _finest_peak(n_groups, breaks, least=np.log(_FACTOR))
+    if found is not None:
+        return found
+    steps = [np.maximum(tree.n_groups[0] - n_groups, 0) for tree in trees]
+    contrast = np.mean([t.contrast[step] for t, step in zip(trees, steps, strict=True)], axis=0)
+    found = _finest_peak(n_groups, contrast, least=np.log(_FACTOR))
+    return int(n_groups[contrast.argmax()]) if found is None else found
+
+
+def _breaks(trees: Sequence[MergeTree], n_groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Logarithm of how far overlaps fall at the next join; 0 where that is no steep fall."""
+    at = np.mean([tree.log_excess(n_groups) for tree in trees], axis=0)
+    after = np.mean([tree.log_excess(np.maximum(n_groups - 1, 1)) for tree in trees], axis=0)
+    joined = np.isfinite(at) & (n_groups > 1)
+    fall = np.where(joined, at, 0.0) - np.where(joined, after, 0.0)
+    steep = _STEEP * np.log(n_groups / np.maximum(n_groups - 1, 1))
+    return np.where(fall >= steep, fall, 0.0)
+
+
+def _finest_peak(
+    n_groups: NDArray[np.int64], height: NDArray[np.float64], *, least: float
+) -> int | None:
+    """Give the finest cut that is exceeded by none with more than two thirds as many groups."""
+    best = np.array([height[_FACTOR * n_groups > n].max() for n in n_groups])
+    peaks = np.flatnonzero((height == best) & (height >= least))
+    return int(n_groups[peaks[0]]) if len(peaks) else None
+
+
+class _RowMaxima:
+    """Largest entry of each row of a matrix, kept while single columns change."""
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self.values = values
+        self.at = values.argmax(axis=1)
+        self.largest = values[np.arange(len(values)), self.at]
+
+    def update(self, low: int, high: int, stale: NDArray[np.bool_]) -> None:
+        """Look again where the largest stood in one of two changed columns, or a row is stale."""
+        again = np.flatnonzero(stale | (self.at == low) | (self.at == high))
+        risen = np.flatnonzero(self.values[:, low] > self.largest)
+        self.at[risen], self.largest[risen] = low, self.values[risen, low]
+        self.at[again] = self.values[again].argmax(axis=1)
+        self.largest[again] = self.values[again, self.at[again]]
+
+
+def _linkage(
+    overlap: NDArray[np.float64], counts: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Join by average linkage; give joined groups, mean overlaps and their floors."""
+    sums, joined, n = overlap.copy(), counts.copy(), len(counts)
+    means = sums / np.outer(joined, joined)
+    typical = float(np.median(means[np.triu_indices(n, 1)])) if n > 1 else 0.0
+    trials = np.log(max(1.0, n * (n - 1) / 2))
+    np.fill_diagonal(means, -np.inf)
+    rows = _RowMaxima(means)
+    joins, heights, floors = np.empty((n - 1, 2), dtype=np.int64), np.empty(n - 1), np.empty(n - 1)
+    for step in range(n - 1):
+        first = int(rows.largest.argmax())
+        low, high = sorted((first, int(rows.at[first])))
+        within = [_within(sums[g, g], joined[g]) for g in (low, high)]
+        share = float(np.sqrt(within[0] * within[1]))
+        joins[step], heights[step] = (low, high), rows.largest[first]
+        floors[step] = typical * (1.0 + 2.0 * share * (np.sqrt(trials) + trials))
+        sums[low] += sums[high]
+        sums[:, low] += sums[:, high]
+        joined[low] += joined[high]
+        means[low] = np.where(np.isneginf(means[low]), -np.inf, sums[low] / (joined * joined[low]))
+        means[:, low] = means[low]
+        means[high] = means[:, high] = -np.inf
+        stale = np.zeros(n, dtype=np.bool_)
+        stale[[low, high]] = True
+        rows.update(low, high, stale)
+    return joins, heights, floors
+
+
+def _within(total: float, count: float) -> float:
+    """Mean squared cosine of different members; 1 of a single one."""
+    return min(1.0, total / (count * (count - 1.0))) if count > 1 else 1.0
+
+
+def _log_above(overlap: NDArray[np.float64], chance: float) -> NDArray[np.float64]:
+    """Logarithm of what exceeds chance."""
+    least = max(_LEAST_EXCESS * chance, float(np.finfo(np.float64).tiny))
+    logs: NDArray[np.float64] = np.log(np.maximum(overlap - chance, least))
+    return logs
+
+
+def _log_excess(
+    overlap: NDArray[np.float64], counts: NDArray[np.float64], *, chance: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give logarithms of mean overlaps above chance, weighted by the second group, and weights."""
+    weights = np.tile(counts, (len(counts), 1))
+    np.fill_diagonal(weights, 0.0)
+    return _log_above(overlap / np.outer(counts, counts), chance) * weights, weights
+
+
+def _contrasts(
+    logs: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    *,
+    joins: NDArray[np.int64],
+    counts: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Contrast of every cut, see `merge_groups`; `logs` and `weights` are used up."""
+    rows = np.arange(len(counts))
+    own, contrasts = rows.copy(), [0.0]
+    means = logs / np.where(weights > 0, weights, 1.0)
+    np.fill_diagonal(means, -np.inf)
+    beyond, inside = _RowMaxima(means), np.zeros(len(counts))
+    for low, high in joins:
+        logs[:, low] += logs[:, high]
+        weights[:, low] += weights[:, high]
+        means[:, low] = logs[:, low] / np.where(weights[:, low] > 0, weights[:, low], 1.0)
+        own[own == high] = low
+        members = own == low
+        inside[members] = means[members, low]
+        means[members, low] = -np.inf
+        means[:, high] = -np.inf
+        beyond.update(low, high, members)
+        if np.isneginf(beyond.largest).any():  # one group is left
+            contrasts.append(0.0)
+            break
+        alone = weights[rows, own] == 0
+        gaps = np.where(alone, 0.0, inside - beyond.largest)
+        contrasts.append(float(np.average(gaps, weights=counts)))
+    return np.array(contrasts)
