@@ -17,7 +17,7 @@ are part of what differs between runs. They only make errors of different curves
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Final, Literal
 
@@ -227,7 +227,7 @@ def measure_claims(
         raise ValueError(
             f"series: {len(series.x)} levels found; allowed are {_MOST_LEVELS}: leave some out"
         )
-    floor = read_floor(series)
+    floor = read_floor(series, seed=seed)
     if series.tracked and not floor.enough:
         raise DataError(f"series: nothing can be tested ({floor.method}); add runs or steps")
     bends = make_bend_design(floor.design.t) if floor.enough else None
@@ -265,7 +265,7 @@ def _find_steps(
 
 def _simulate(floor: Floor, bends: BendDesign | None, *, seed: int) -> _Null:
     """Measure simulated curves without shape as the real ones are measured."""
-    n_levels = len(floor.design.t)
+    floor, n_levels = replace(floor, usual=None), len(floor.design.t)
     noise = floor.draw(stream(seed, "classes", n_levels), _N_NULL)
     change, rise, spread, flat, bent = ([] for _ in range(5))
     for part in _chunks(_N_NULL, n_levels):

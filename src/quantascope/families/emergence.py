@@ -7,7 +7,7 @@ beyond doubt, errors of all levels held at once. No form of the curve is assumed
 it crosses once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from scipy.stats import t as student
 from quantascope.core.rng import stream
 from quantascope.families.classes import CLAIMS, measure_claims
 from quantascope.families.curves import Series
-from quantascope.families.noise import Floor, Means, read_floor
+from quantascope.families.noise import Floor, Means
 
 __all__ = ["Emergence", "find_emergence"]
 
@@ -129,8 +129,8 @@ def find_emergence(
         raise ValueError(f"threshold: {threshold} found; allowed are finite losses above 0 [nat]")
     if not 0 < level < 1:
         raise ValueError(f"level: {level} found; allowed are numbers between 0 and 1")
-    claims = measure_claims(series, n_shuffles=n_shuffles, seed=seed).p
-    floor = read_floor(series)
+    measured = measure_claims(series, n_shuffles=n_shuffles, seed=seed)
+    claims, floor = measured.p, measured.floor
     critical = _critical(floor, level=level, seed=seed, middle=threshold is None)
     blocks = [
         _find(series.rows(slice(i, i + _BLOCK)), floor, threshold=threshold, critical=critical)
@@ -201,6 +201,7 @@ def _critical(floor: Floor, *, level: float, seed: int, middle: bool) -> float:
         return float(student.ppf(1 - (1 - level) / (2 * n_levels), n_runs - 1))
     if not floor.enough:
         return np.inf
+    floor = replace(floor, usual=None)
     means = floor.measure(floor.draw(stream(seed, "emergence", n_levels), _N_DRAWS))
     z = _against_the_middle(means) if middle else means.y / means.error
     return float(np.quantile(np.abs(z).max(axis=1), level))

@@ -3,16 +3,18 @@
 A series enters; means over runs leave, each curve with the error of its means. Across sizes the
 errors of different runs are independent, whatever they share with other curves, and the spread of
 seeds at equal size measures all of it. Along steps a run's offset cancels in every slope, so it is
-taken out, and what is left may depend on the step before: one correlation for all curves. With one
-run a level the noise is told from how rough each curve is.
+taken out, and what is left may depend on the step before: one correlation for all curves. Low
+losses scatter less than high ones; how much less is read off all curves together, and each curve
+has a factor of its own. With one run a level the noise is told from how rough each curve is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quantascope.core.rng import stream
 from quantascope.families.curves import Series
 from quantascope.laws.shapes.moves import Design, make_design, noise_scale
 
@@ -23,9 +25,15 @@ Floats = NDArray[np.float64]
 _ERRORS: Final = (1e-9, 1e9)  # of a curve's largest value: no test below or above would change
 _MOST: Final = 0.95
 """Largest correlation of neighbouring checkpoints; above, a run tells nothing but its offset."""
-_GRID: Final = np.linspace(0.0, _MOST, 96)
+_GRID: Final = np.linspace(0.0, _MOST, 20)
+_N_DRAWS: Final = 4_000
 _FEWEST_ROUGH: Final = 5  # levels from which roughness tells noise from shape
 _BLOCK: Final = 1 << 14
+_SAMPLE: Final = 20_000  # curves from which the usual noise is read
+_GROUPS: Final = 20
+_FEWEST_ALIKE: Final = 400  # levels in a group: its median variance is off by a tenth or less
+_LEAST_RATIO: Final = 1e-8
+"""Least variance of a group over the largest: beyond, no test would change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +47,8 @@ class Means:
     scale: Floats
     """Unit of each curve [nat], axes ``curve 1``."""
     spread: Floats
-    """Largest variance between the runs of one level over the pooled one, axis ``curve``."""
+    """Largest variance between the runs of one level over the pooled one, each in units of what is
+    usual at its loss, axis ``curve``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +64,8 @@ class Floor:
     """Degrees of freedom of one curve's noise; 0: from its roughness."""
     correlation: float
     """Of neighbouring checkpoints of a run, its offset taken out; 0 across sizes."""
+    usual: Floats | None = None
+    """Usual ln of the noise by loss: rows of loss [nat] and ln(nat); None: alike at all losses."""
 
     @property
     def enough(self) -> bool:
@@ -99,22 +110,31 @@ class Floor:
         size = np.abs(values).max(axis=1, keepdims=True)
         size = np.where(size > 0, size, 1.0)
         values /= size
-        mean, off, count = self._split(values)
+        mean, off, count = self.split(values)
         if self.dof:
-            squares = _sum_by(off**2, self.level, len(count))
-            variance = squares.sum(axis=1) / self.dof
+            usual = self._usual(mean * size)
+            squares = _sum_by(off**2, self.level, len(count)) / usual**2
+            variance = squares.sum(axis=1, keepdims=True) / self.dof
             own = np.divide(squares, count - 1, out=np.zeros_like(squares), where=count > 1)
-            spread = np.divide(
-                own.max(axis=1), variance, out=np.zeros(len(own)), where=variance > 0
-            )
-            error = np.sqrt(variance)[:, None] / np.sqrt(count)
+            largest = own.max(axis=1, keepdims=True)
+            spread = np.divide(largest, variance, out=np.zeros_like(largest), where=variance > 0)[
+                :, 0
+            ]
+            error = np.sqrt(variance) * usual / np.sqrt(count)
         else:
             spread = np.zeros(len(values))
             rough = noise_scale(self.design, mean) if self.enough else np.ones(len(mean))
             error = np.repeat(rough[:, None], len(count), axis=1)
         return Means(y=mean, error=np.clip(error, *_ERRORS), scale=size, spread=spread)
 
-    def _split(self, values: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    def _usual(self, loss: Floats) -> Floats:
+        """Give the usual noise at each level of a curve, relative to its mean over levels."""
+        if self.usual is None:
+            return np.ones((1, loss.shape[1]))
+        log = np.interp(loss, *self.usual)
+        return np.asarray(np.exp(log - log.mean(axis=1, keepdims=True)))
+
+    def split(self, values: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
         """Split curves into means over runs and what is left, offsets of tracked runs taken out."""
         count = np.bincount(self.level)
         mean = _sum_by(values, self.level, len(count)) / count
@@ -125,14 +145,21 @@ class Floor:
         return mean, off, count
 
 
-def read_floor(series: Series) -> Floor:
+def read_floor(series: Series, *, seed: int = 0) -> Floor:
     """Find out how the noise of a series can be told.
 
     Across sizes with seeds, from the ``n_runs - n_levels`` differences between runs of equal size.
     Along the steps of several runs, from the interaction of run and step,
     ``(n_runs - 1)(n_levels - 1)``, with one correlation of neighbouring checkpoints for all curves:
-    the lag-one ratio of the residuals, pooled over curves, each in units of its own spread, and
-    corrected for the offsets that were taken out. Otherwise from each curve's roughness.
+    the one whose simulated noise has the same lag-one ratio in the mean over curves. Otherwise from
+    each curve's roughness.
+
+    Parameters
+    ----------
+    series
+        Curves.
+    seed
+        Of the simulated noise.
     """
     n_levels, n_columns = len(series.x), len(series.level)
     n_runs = len(np.unique(series.run))
@@ -145,33 +172,47 @@ def read_floor(series: Series) -> Floor:
         dof=dof,
         correlation=0.0,
     )
-    if not (series.tracked and dof):
+    if not (dof and len(series.losses)):
         return floor
-    return Floor(**{**vars(floor), "correlation": _correlation(floor, series)})
+    floor = replace(floor, usual=_usual_noise(floor, series))
+    if not (series.tracked and n_levels > 2):
+        return floor
+    ratios = []
+    for rho in _GRID:
+        noise = replace(floor, correlation=rho).draw(stream(seed, "floor", n_columns), _N_DRAWS)
+        ratios.append(_lag_one(floor, noise).mean())
+    blocks = range(0, len(series.losses), _BLOCK)
+    found = [_lag_one(floor, series.losses[start : start + _BLOCK]) for start in blocks]
+    correlation = float(np.interp(np.concatenate(found).mean(), ratios, _GRID))
+    return replace(floor, correlation=correlation)
 
 
-def _correlation(floor: Floor, series: Series) -> float:
-    n_levels, n_runs = len(series.x), len(np.unique(series.run))
-    order = np.lexsort((series.level, series.run))
-    products = squares = 0.0
-    for start in range(0, len(series.losses), _BLOCK):
-        values = series.losses[start : start + _BLOCK, order].astype(np.float64)
-        ordered = Floor(**{**vars(floor), "level": series.level[order], "run": series.run[order]})
-        off = ordered._split(values)[1].reshape(len(values), n_runs, n_levels)  # noqa: SLF001
-        own = (off**2).mean(axis=(1, 2), keepdims=True)
-        off = np.divide(off, np.sqrt(own), out=np.zeros_like(off), where=own > 0)
-        products += float((off[:, :, 1:] * off[:, :, :-1]).sum())
-        squares += float((off**2).sum())
-    if not squares:
-        return 0.0
-    return float(np.interp(products / squares, _expected_ratios(n_levels), _GRID))
+def _usual_noise(floor: Floor, series: Series) -> Floats | None:
+    """Read off how noise goes with loss: the median variance of levels in groups of like loss."""
+    every = -(-len(series.losses) // _SAMPLE)
+    mean, off, count = floor.split(series.losses[::every].astype(np.float64))
+    repeated = count > 1
+    variance = _sum_by(off**2, floor.level, len(count))[:, repeated] / (count[repeated] - 1)
+    loss, variance = mean[:, repeated].ravel(), variance.ravel()
+    n_groups = min(len(loss) // _FEWEST_ALIKE, _GROUPS)
+    if n_groups < 2:
+        return None
+    order = np.argsort(loss, kind="stable")
+    groups = np.array_split(order, n_groups)
+    typical = np.array([np.median(variance[group]) for group in groups])
+    least = max(float(typical.max()) * _LEAST_RATIO, np.finfo(np.float64).tiny)
+    middle = np.array([loss[group].mean() for group in groups])
+    return np.stack([middle, np.log(np.maximum(typical, least)) / 2])
 
 
-def _expected_ratios(n_levels: int) -> Floats:
-    """Give the lag-one ratio of centred series for each correlation of the grid."""
-    centre = np.eye(n_levels) - 1 / n_levels
-    covariances = (centre @ _neighbours(rho, n_levels) @ centre for rho in _GRID)
-    return np.array([np.diag(c, 1).sum() / np.trace(c) for c in covariances])
+def _lag_one(floor: Floor, losses: NDArray[np.floating[Any]]) -> Floats:
+    """Give each curve's lag-one ratio of what is left beside levels and runs, axis ``curve``."""
+    off = floor.split(losses.astype(np.float64))[1]
+    order = np.lexsort((floor.level, floor.run))
+    off = off[:, order].reshape(len(losses), -1, len(floor.design.t))
+    products = (off[:, :, 1:] * off[:, :, :-1]).sum(axis=(1, 2))
+    squares = (off**2).sum(axis=(1, 2))
+    return np.divide(products, squares, out=np.zeros(len(off)), where=squares > 0)
 
 
 def _neighbours(correlation: float, n_levels: int) -> Floats:
