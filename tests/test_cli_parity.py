@@ -50,6 +50,29 @@ def test_sweep_fits_what_it_has_the_runs_for(tmp_path):
     assert "2 seeds" in slope["method"]
 
 
+def test_a_sweep_is_shown_again_without_its_options(tmp_path):
+    out, plot = tmp_path / "s", tmp_path / "f.svg"
+    varied = ("--width", "4,8,12", "--init-scale", "2")
+    made = invoke("sweep", str(out), *varied, *SMALL, "--plot", str(plot))
+    again = invoke("show", str(out), "--plot", str(tmp_path / "again.svg"))
+    assert made.exit_code == again.exit_code == 0, again.output
+    assert again.stdout.splitlines()[:-1] == made.stdout.splitlines()[:-1]
+    assert (tmp_path / "again.svg").read_bytes() == plot.read_bytes()
+    missing = invoke("show", str(tmp_path / "none"))
+    assert "run the sweep again" in str(missing.exception)
+
+
+@pytest.mark.parametrize(
+    "varied", [["--alpha", "0.2,0.7", "--width", "4,8,12"], ["--n-samples", "100,200"]]
+)
+def test_every_sweep_can_be_drawn(varied, tmp_path):
+    """Exponents over alphas, or, where nothing can be fitted, the first network's subtasks."""
+    plot = tmp_path / "f.svg"
+    done = invoke("sweep", str(tmp_path / "s"), *varied, *SMALL, "--plot", str(plot))
+    assert done.exit_code == 0, done.output
+    assert plot.read_text().startswith("<?xml")
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -61,6 +84,7 @@ def test_sweep_fits_what_it_has_the_runs_for(tmp_path):
         (["--n-tasks", "100", "--n", "8", "--k", "2"], "--n-tasks"),
         (["--steps", "0"], "--steps"),
         (["--lr", "0"], "--lr"),
+        (["--init-scale", "0"], "--init-scale"),
         (["--n-samples", "-1"], "--n-samples"),
         (["--patience", "-1"], "--patience"),
         (["--precision", "half"], "--precision"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from quantascope.core.errors import DataError
 from quantascope.pipeline.parity import read_sweep, run_sweep
 from quantascope.pipeline.parity_families import curves_of
 from quantascope.pipeline.parity_summary import measure_exponents, summarise_runs
@@ -74,6 +75,19 @@ def test_subtasks_that_never_come_are_left_out_of_the_times(tmp_path):
     task = ParityTask(n_tasks=4, n=8, k=1, distribution="given", given=(2.0, 1.0, 1.0, 0.0))
     found = by_name(sweep_of([replace(RUN, task=task, learning_rate=3e-2)], tmp_path))
     assert found["convergence"].n_points in (0, 3)
+
+
+def test_further_measures_are_columns_and_part_of_what_a_folder_holds(tmp_path):
+    """A measure equal to a built-in one gives its numbers."""
+    sweep = ParitySweep(runs=(RUN,), schedule=SCHEDULE, precision="float32")
+    found = run_sweep(sweep, tmp_path / "with", measures={"right": lambda m: (m > 0).float()})
+    assert found.subtasks["right"].equals(found.subtasks["accuracy"])
+    plain = run_sweep(sweep, tmp_path / "without")
+    assert found.subtasks.drop_columns("right").equals(plain.subtasks)
+    with pytest.raises(DataError, match="another sweep"):
+        run_sweep(sweep, tmp_path / "without", measures={"right": lambda m: m})
+    with pytest.raises(ValueError, match="fourier"):
+        run_sweep(sweep, tmp_path / "new", measures={"fourier": lambda m: m})
 
 
 def test_an_interrupted_compaction_goes_on_to_the_same_bytes(tmp_path):

@@ -36,6 +36,7 @@ Steps = Annotated[int, typer.Option("--steps", help="Training steps.")]
 Batch = Annotated[int, typer.Option("--batch-size", help="Samples of a step.")]
 Rate = Annotated[float, typer.Option("--lr", help="Learning rate of Adam.")]
 Decay = Annotated[float, typer.Option("--weight-decay", help="Decoupled weight decay.")]
+Scale = Annotated[float, typer.Option("--init-scale", help="Factor on all initial weights.")]
 Evals = Annotated[int, typer.Option(help="Evaluations, evenly spaced in the log of the step.")]
 First = Annotated[int, typer.Option("--first-eval", help="Step of the first evaluation.")]
 Test = Annotated[int, typer.Option("--n-test", help="Test points, shared by frequency.")]
@@ -76,6 +77,7 @@ def train(
     batch_size: Batch = 20_000,
     lr: Rate = 1e-3,
     weight_decay: Decay = 0.0,
+    init_scale: Scale = 1.0,
     evals: Evals = 100,
     first_eval: First = 100,
     n_test: Test = 1_000_000,
@@ -113,6 +115,7 @@ def sweep(
     batch_size: Batch = 20_000,
     lr: Rate = 1e-3,
     weight_decay: Decay = 0.0,
+    init_scale: Scale = 1.0,
     evals: Evals = 100,
     first_eval: First = 100,
     n_test: Test = 1_000_000,
@@ -236,6 +239,7 @@ def _runs(settings: dict[str, Any]) -> "tuple[ParityRun, ...]":
             batch_size=settings["batch_size"],
             learning_rate=settings["lr"],
             weight_decay=settings["weight_decay"],
+            init_scale=settings["init_scale"],
             n_test=settings["n_test"],
             n_test_per_subtask=settings["n_test_each"],
         )

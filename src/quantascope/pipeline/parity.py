@@ -13,7 +13,7 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +31,7 @@ from quantascope.core.errors import ArtefactError, DataError
 from quantascope.core.progress import Advance, ignore_progress
 from quantascope.pipeline.executor import Executor
 from quantascope.store.digest import digest_json
-from quantascope.toys.measures import fourier_share
+from quantascope.toys.measures import MEASURES, Measure, fourier_share
 from quantascope.toys.parity import ParityTask
 from quantascope.toys.runs import ParityRun, ParitySweep, build_stack, plan_stacks, uses_half
 from quantascope.toys.state import pack_state, unpack_state
@@ -50,6 +50,7 @@ _CURVES: Final = {
     "mean_loss_test": "loss_test_nats",
 }
 _SUBTASKS: Final = {"loss": "loss_nats", "accuracy": "accuracy", "strength": "strength"}
+_TAKEN: Final = {*MEASURES, *_CURVES, *_SUBTASKS.values(), "fourier", "run", "step", "subtask"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,7 @@ class _Job:
     sweep: ParitySweep
     stack: tuple[tuple[int, ...], ...]
     path: Path
+    measures: Mapping[str, Measure]
 
     @property
     def work(self) -> int:
@@ -82,7 +84,12 @@ def sweep_work(sweep: ParitySweep) -> int:
 
 
 def run_sweep(
-    sweep: ParitySweep, out: Path, *, workers: int = 1, advance: Advance = ignore_progress
+    sweep: ParitySweep,
+    out: Path,
+    *,
+    workers: int = 1,
+    measures: Mapping[str, Measure] | None = None,
+    advance: Advance = ignore_progress,
 ) -> SweepTables:
     """Train all runs into a folder, or go on where a killed sweep stopped.
 
@@ -94,6 +101,9 @@ def run_sweep(
         Folder; made if missing.
     workers
         Stacks trained at the same time, one process with one thread each, at least 1.
+    measures
+        Further progress measures by name, each a column of `SweepTables.subtasks`; with several
+        workers, functions of a module.
     advance
         Told network-steps done.
 
@@ -105,20 +115,31 @@ def run_sweep(
     Raises
     ------
     DataError
-        If the folder holds another sweep.
+        If the folder holds another sweep, or one without these measures.
+    ValueError
+        If a measure takes a name that is in use.
     """
+    measures = measures or {}
+    if taken := sorted(_TAKEN & set(measures)):
+        raise ValueError(f"measures: {taken} stand already; give another name")
     if (out / _SWEEP).exists():
         found = read_sweep(out)
-        if found.sweep != sweep:
+        if found.sweep != sweep or not set(measures) <= set(found.subtasks.column_names):
             raise DataError(f"{out}: holds another sweep; choose another folder or remove it")
         shutil.rmtree(out / _WORK, ignore_errors=True)  # of one killed just after its end
         advance(sweep_work(sweep))
         return found
     work = out / _WORK
     half = uses_half(sweep.precision, sweep.device)  # a state is not continued in another precision
-    _claim(work, digest_json({"sweep": _plain(sweep), "half": half}), out)
+    named = {"measures": sorted(measures)} if measures else {}
+    _claim(work, digest_json({"sweep": _plain(sweep), "half": half} | named), out)
     jobs = [
-        _Job(sweep=sweep, stack=tuple(map(tuple, stack)), path=work / f"stack-{i:04d}.safetensors")
+        _Job(
+            sweep=sweep,
+            stack=tuple(map(tuple, stack)),
+            path=work / f"stack-{i:04d}.safetensors",
+            measures=measures,
+        )
         for i, stack in enumerate(plan_stacks(sweep.runs))
     ]
     with Executor(workers) as executor:
@@ -173,7 +194,9 @@ def _train_job(job: _Job, advance: Advance = ignore_progress) -> None:
     """Train one stack to its end; its last state stays on disk."""
     sweep, device = job.sweep, torch.device(job.sweep.device)
     half = uses_half(sweep.precision, sweep.device)
-    problem, places = build_stack(sweep.runs, job.stack, device=device, half=half)
+    problem, places = build_stack(
+        sweep.runs, job.stack, device=device, half=half, measures=job.measures
+    )
     state = _read_state(job.path, device) if job.path.exists() else start(problem)
     done = [state.step * len(places)]
     advance(done[0])
@@ -288,7 +311,8 @@ def _curve_columns(state: TrainingState, places: NDArray[np.intp]) -> dict[str, 
 
 
 def _subtask_columns(state: TrainingState, places: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
-    table = {new: state.history.table(old) for old, new in _SUBTASKS.items()}
+    further = {name: name for name in state.history.rows[0] if name not in _TAKEN}
+    table = {new: state.history.table(old) for old, new in (_SUBTASKS | further).items()}
     margin, square = state.history.table("margin"), state.history.table("margin_square")
     table["fourier"] = fourier_share(margin, square).astype(np.float32)
     known = np.isfinite(table["loss_nats"])

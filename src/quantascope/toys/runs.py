@@ -5,7 +5,7 @@ small that calls cost more than arithmetic are stacked too; everything else is t
 other (measured: `benchmarks/toys.py`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from quantascope.toys.measures import Measure
 from quantascope.toys.parity import ParityTask
 from quantascope.toys.parity_net import ParityMember, ParityStack, ParityStream, n_params
 from quantascope.toys.streams import FiniteStream, OnlineStream, Stream
@@ -125,6 +126,7 @@ def build_stack(
     *,
     device: torch.device,
     half: bool,
+    measures: Mapping[str, Measure] | None = None,
 ) -> tuple[ParityStack, NDArray[np.intp]]:
     """Make the networks of one stack.
 
@@ -134,6 +136,8 @@ def build_stack(
         As given to and by `plan_stacks`.
     device, half
         As for `ParityStack`.
+    measures
+        Further progress measures, as for `ParityTest`.
 
     Returns
     -------
@@ -142,7 +146,7 @@ def build_stack(
     places : NDArray[np.intp]
         Place in `runs` of each member.
     """
-    streams = [_stream(runs[places[0]], device) for places in stack]
+    streams = [_stream(runs[places[0]], device, measures) for places in stack]
     members = [
         [
             ParityMember(width=runs[p].width, seed=runs[p].seed, init_scale=runs[p].init_scale)
@@ -165,7 +169,9 @@ def uses_half(precision: str, device: str) -> bool:
     return torch.cuda.is_bf16_supported()
 
 
-def _stream(run: ParityRun, device: torch.device) -> ParityStream:
+def _stream(
+    run: ParityRun, device: torch.device, measures: Mapping[str, Measure] | None
+) -> ParityStream:
     samples: Stream
     if run.n_samples:
         samples = FiniteStream(
@@ -183,6 +189,7 @@ def _stream(run: ParityRun, device: torch.device) -> ParityStream:
         n_per_subtask=run.n_test_per_subtask,
         seed=run.seed,
         device=device,
+        measures=measures,
     )
     return ParityStream(run.task, samples, test)
 
