@@ -2,41 +2,39 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy import sparse
 
 from quantascope.core.errors import ArtefactError
 from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
 from quantascope.pipeline.context import CorpusArrays, StageContext
+from quantascope.pipeline.grouping import (
+    MAX_MERGED,
+    SPECTRAL,
+    group_predictions,
+    has_merged,
+    has_spectral,
+)
 from quantascope.qdg.calibrate import METHODS, CalibratedSlope, calibrate_slopes, not_calibrated
 from quantascope.qdg.clusters import PreviousMembers, assemble_clusters
-from quantascope.qdg.config import ClustersConfig
 from quantascope.qdg.graph import knn_graph
 from quantascope.qdg.labels import label_clusters
-from quantascope.qdg.leiden import Grouping, leiden_groupings
-from quantascope.qdg.merging import merged_grouping
 from quantascope.qdg.ranks import envelope, envelope_slope, rank_sizes
-from quantascope.qdg.spectral import spectral_groupings
 from quantascope.store.arrays import open_array
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import read_table, write_table
 
 __all__ = ["make_clusters", "make_fits", "make_graph", "make_labels", "make_ranks"]
 
-_SPECTRAL: Final = "spectral"
-_MERGED: Final = "merged"
 _MATCHED_WORLDS: Final = 150
 _LEVEL: Final = 0.9
 _SIGN_FREE: Final = (
     "gradients are compared whatever their sign, planted worlds are not; the published method is"
 )
-_MAX_SPECTRAL: Final = 20_000  # 5 GB of float32 matrices
-_MAX_MERGED: Final = 50_000  # about 5,000 fine groups: 10 s and 1 GB a rerun
 
 
 def make_graph(context: StageContext) -> dict[str, Any]:
@@ -65,7 +63,7 @@ def make_graph(context: StageContext) -> dict[str, Any]:
 def make_clusters(context: StageContext) -> dict[str, Any]:
     """Cluster by every method and setting, name the clusters, and mark the default clustering."""
     config = context.config.clusters
-    groupings = _groupings(context, _cluster_shards(context))
+    groupings = group_predictions(context)
     preds = read_table(context.run.stage("selection"), "preds.parquet")
     sketch = open_array(context.run.stage("sketch"), "sketch", name="sketch.zarr")
     tables = assemble_clusters(
@@ -88,10 +86,10 @@ def make_clusters(context: StageContext) -> dict[str, Any]:
         "n_clusters": default["n_clusters"],
         "stability": None if np.isnan(default["stability"]) else default["stability"],
         "tokens": _token_facts(context.run),
-        "spectral_left_out": config.spectral and not _has_spectral(context),
+        "spectral_left_out": config.spectral and not has_spectral(context),
         "merged_left_out": (
-            f"more than {_MAX_MERGED:,} predictions; Leiden's most stable grouping is the default"
-            if config.merge and not _has_merged(context)
+            f"more than {MAX_MERGED:,} predictions; Leiden's most stable grouping is the default"
+            if config.merge and not has_merged(context)
             else None
         ),
     }
@@ -189,128 +187,6 @@ def make_labels(context: StageContext) -> dict[str, Any]:
     return {"clustering": default, "n_labels": table.num_rows}
 
 
-@dataclass(frozen=True)
-class ClusterShard:
-    """One resolution of Leiden, the merged grouping, or the whole spectral family."""
-
-    run: RunFolder
-    config: ClustersConfig
-    method: str
-    resolution: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """Name of the shard's files."""
-        return f"leiden-{self.resolution:g}" if self.method == "leiden" else self.method
-
-
-def _cluster_shards(context: StageContext) -> list[ClusterShard]:
-    config = context.config.clusters
-    resolutions = sorted(set(config.resolutions))
-    leiden = [ClusterShard(context.run, config, "leiden", r) for r in resolutions]
-    merged = [ClusterShard(context.run, config, _MERGED)] * _has_merged(context)
-    spectral = [ClusterShard(context.run, config, _SPECTRAL)] * _has_spectral(context)
-    return [*spectral, *merged, *leiden]
-
-
-def _has_spectral(context: StageContext) -> bool:
-    """Say whether the family is run: it needs a dense matrix of all pairs."""
-    n_preds = int(context.run.require("graph").facts["n_preds"])
-    return context.config.clusters.spectral and n_preds <= _MAX_SPECTRAL
-
-
-def _has_merged(context: StageContext) -> bool:
-    """Say whether groups are merged: it needs the overlaps of all pairs of fine groups."""
-    n_preds = int(context.run.require("graph").facts["n_preds"])
-    return context.config.clusters.merge and n_preds <= _MAX_MERGED
-
-
-def _groupings(context: StageContext, work: list[ClusterShard]) -> list[Grouping]:
-    """Compute the shards that are missing, the longest first, and read all back."""
-    shards = context.workspace.shards
-    todo = [shard for shard in work if not shards.has(shard.name)]
-    with context.track("clusters", len(work), unit="parts") as advance:
-        advance(len(work) - len(todo))
-
-        def keep(shard: ClusterShard, groupings: list[Grouping]) -> None:
-            shards.save(shard.name, pack_groupings(groupings))
-            advance(1)
-
-        context.run_shards("clusters", _cluster, todo, on_done=keep)
-    by_method = sorted(work, key=lambda shard: shard.method)  # leiden, merged, spectral
-    return [g for shard in by_method for g in unpack_groupings(shards.load(shard.name))]
-
-
-def _cluster(shard: ClusterShard) -> list[Grouping]:
-    """Compute one shard in a worker."""
-    config = shard.config
-    if shard.method == _SPECTRAL:
-        sketch = open_array(shard.run.stage("sketch"), "sketch", name="sketch.zarr")
-        return spectral_groupings(
-            np.asarray(sketch[:]),
-            n_clusters=config.n_clusters,
-            n_init=config.n_init,
-            stability_counts=config.stability_counts,
-            sign_free=bool(shard.run.require("graph").config["sign_free"]),
-            seed=config.seed,
-        )
-    if shard.method == _MERGED:
-        sketch = open_array(shard.run.stage("sketch"), "sketch", name="sketch.zarr")
-        return [merged_grouping(read_graph(shard.run), np.asarray(sketch[:]), config=config)]
-    return leiden_groupings(
-        read_graph(shard.run),
-        resolutions=(shard.resolution,),
-        n_seeds=config.leiden_seeds,
-        n_resamples=config.resamples,
-        resample_share=config.resample_share,
-        seed=config.seed,
-    )
-
-
-def read_graph(run: RunFolder) -> sparse.csr_array:
-    """Read the neighbour graph of a run as a symmetric sparse matrix."""
-    edges = read_table(run.stage("graph"), "edges.parquet")
-    n = int(run.require("graph").facts["n_preds"])
-    row, column, similarity = (edges.column(c).to_numpy() for c in ("row", "column", "similarity"))
-    return sparse.csr_array((similarity, (row, column)), shape=(n, n))
-
-
-def pack_groupings(groupings: list[Grouping]) -> NDArray[np.void]:
-    """Lay groupings and their reruns into one structured array, for a shard."""
-    n = len(groupings[0].labels)
-    rows = [(g, g.labels, False) for g in groupings]
-    rows += [(g, rerun, True) for g in groupings for rerun in g.reruns]
-    packed = np.empty(
-        len(rows),
-        dtype=[
-            ("name", "U32"),
-            ("method", "U16"),
-            ("parameter", "f8"),
-            ("stability", "f8"),
-            ("rerun", "?"),
-            ("labels", "i8", (n,)),
-        ],
-    )
-    for i, (g, labels, is_rerun) in enumerate(rows):
-        packed[i] = (g.name, g.method, g.parameter, g.stability, is_rerun, labels)
-    return packed
-
-
-def unpack_groupings(packed: NDArray[np.void]) -> list[Grouping]:
-    """Read back what `pack_groupings` laid down."""
-    return [
-        Grouping(
-            name=str(row["name"]),
-            method=str(row["method"]),
-            parameter=float(row["parameter"]),
-            labels=row["labels"],
-            stability=float(row["stability"]),
-            reruns=tuple(packed[(packed["name"] == row["name"]) & packed["rerun"]]["labels"]),
-        )
-        for row in packed[~packed["rerun"]]
-    ]
-
-
 def labels_of_members(run: RunFolder, clustering: str) -> NDArray[np.int64]:
     """Give each member's cluster of one clustering as a number from 0."""
     members = _members(run, clustering)
@@ -334,7 +210,7 @@ def _clustering_names(run: RunFolder) -> list[str]:
 
 def _envelope_family(labels: dict[str, NDArray[np.int64]]) -> dict[int, NDArray[np.int64]]:
     """Take the spectral family, as the paper does; all clusterings where a run has none."""
-    spectral = {name: found for name, found in labels.items() if name.startswith(_SPECTRAL)}
+    spectral = {name: found for name, found in labels.items() if name.startswith(SPECTRAL)}
     return {int(found.max()) + 1: found for found in (spectral or labels).values()}
 
 
