@@ -68,7 +68,7 @@ def test_published_numbers_stand_beside_their_own_setting_alone():
     paper = scaling_tables([planted(over_widths(ParityTask()), power)])
     assert len(paper["published"]["amount"]) == 6
     assert 0.378 in paper["exponents"]["published"]
-    for other in (ParityTask(n=99), ParityTask(alpha=0.45), ParityTask(offset=1.0)):
+    for other in (ParityTask(n_tasks=50), ParityTask(n_tasks=50, alpha=0.45)):
         tables = scaling_tables([planted(over_widths(other), power)])
         assert not len(tables["published"]["amount"])
         assert np.isnan(tables["exponents"]["published"]).all()
@@ -126,6 +126,6 @@ def test_figure_a4_has_a_panel_for_each_exponent():
     found = exponent_tables(measure_exponents(planted(runs, power)))
     chosen = {name: found[name] for name in ("alpha_N", "alpha_S")}
     with figure() as (drawn, ax):
-        first = plot_exponents(chosen, ax=ax, published=read_published("parity_exponents.csv"))
+        plot_exponents(chosen, ax=ax, published=read_published("parity_exponents.csv"))
         assert len(drawn.axes) == 2
         assert [panel.get_ylabel() for panel in drawn.axes] == ["alpha_N", "alpha_S"]
