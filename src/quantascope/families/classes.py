@@ -9,11 +9,12 @@ unstable  at some level its runs lie further apart than at the others
 sharp     it steps between two levels faster than a smooth bend can
 
 Every claim but the first counts only beside the first: its p-value is the larger of the two. Across
-sizes the first is tested exactly, by shuffling runs, so that a prediction of pure noise is given a
-class other than flat at most at the nominal rate, whatever its noise. The others assume Gaussian
-noise, alike at all levels, and are calibrated by simulated curves that are measured as the real
-ones are. All are valid curve by curve when runs have seed effects that many curves share: these
-are part of what differs between runs. They only make errors of different curves come together.
+sizes with several seeds the first is tested exactly, by shuffling runs, so that a prediction of
+pure noise is given a class other than flat at most at the nominal rate, whatever its noise. The
+others (and the first along steps, or with one run a size) assume Gaussian noise and are calibrated
+by simulated curves that are measured as the real ones are. All are valid curve by curve when runs
+have seed effects that many curves share: these are part of what differs between runs. They only
+make errors of different curves come together.
 """
 
 from collections.abc import Iterator
@@ -161,7 +162,7 @@ def classify(
     ValueError
         If an argument is out of its range.
     DataError
-        If nothing could be tested: one run, and fewer than five steps.
+        If nothing could be tested: one run a level, and fewer than five levels.
 
     Notes
     -----
@@ -228,9 +229,9 @@ def measure_claims(
             f"series: {len(series.x)} levels found; allowed are {_MOST_LEVELS}: leave some out"
         )
     floor = read_floor(series, seed=seed)
-    if series.tracked and not floor.enough:
-        raise DataError(f"series: nothing can be tested ({floor.method}); add runs or steps")
-    bends = make_bend_design(floor.design.t) if floor.enough else None
+    if not floor.enough:
+        raise DataError(f"series: nothing can be tested ({floor.method}); add seeds or levels")
+    bends = make_bend_design(floor.design.t)
     null = _simulate(floor, bends, seed=seed)
     n = len(series.losses)
     p, at = np.full((n, len(CLAIMS)), np.nan), np.full((n, 3), np.nan)
@@ -246,10 +247,10 @@ def measure_claims(
         if bends is not None:
             p[part, 3], at[part] = _find_steps(floor, bends, means, null=null)
         advance(len(p[part]))
-    if not series.tracked:
+    if floor.dof and not series.tracked:
         most = min(max(_WORK // max(n, 1), _SHUFFLES[0]), _SHUFFLES[1])
         p[:, 0] = shuffle_test(series, n_shuffles=n_shuffles or most, seed=seed)
-    testable = [True, floor.enough and len(series.x) > 2, floor.dof > 0, bends is not None]
+    testable = [True, len(series.x) > 2, floor.dof > 0, bends is not None]
     p = np.where(testable, np.maximum(p, p[:, :1]), np.nan)
     return Measured(p=p, falls=falls, falls_first=falls_first, at=at, floor=floor)
 

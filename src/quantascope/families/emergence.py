@@ -103,7 +103,7 @@ def find_emergence(
     ValueError
         If an argument is out of its range.
     DataError
-        If nothing could be tested: one run, and fewer than five steps.
+        If nothing could be tested: one run a level, and fewer than five levels.
 
     Notes
     -----
@@ -199,8 +199,6 @@ def _critical(floor: Floor, *, level: float, seed: int, middle: bool) -> float:
     if _offsets(floor) and not middle:
         n_runs = len(np.unique(floor.run))
         return float(student.ppf(1 - (1 - level) / (2 * n_levels), n_runs - 1))
-    if not floor.enough:
-        return np.inf
     floor = replace(floor, usual=None)
     means = floor.measure(floor.draw(stream(seed, "emergence", n_levels), _N_DRAWS))
     z = _against_the_middle(means) if middle else means.y / means.error

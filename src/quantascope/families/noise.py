@@ -99,7 +99,7 @@ class Floor:
         return noise
 
     def measure(self, losses: NDArray[np.floating[Any]]) -> Means:
-        """Average curves over runs and measure the error of the means.
+        """Average curves over runs and measure the error of the means; asks for `enough`.
 
         Parameters
         ----------
@@ -123,8 +123,7 @@ class Floor:
             error = np.sqrt(variance) * usual / np.sqrt(count)
         else:
             spread = np.zeros(len(values))
-            rough = noise_scale(self.design, mean) if self.enough else np.ones(len(mean))
-            error = np.repeat(rough[:, None], len(count), axis=1)
+            error = np.repeat(noise_scale(self.design, mean)[:, None], len(count), axis=1)
         return Means(y=mean, error=np.clip(error, *_ERRORS), scale=size, spread=spread)
 
     def _usual(self, loss: Floats) -> Floats:
@@ -188,7 +187,12 @@ def read_floor(series: Series, *, seed: int = 0) -> Floor:
 
 
 def _usual_noise(floor: Floor, series: Series) -> Floats | None:
-    """Read off how noise goes with loss: the median variance of levels in groups of like loss."""
+    """Read off how noise goes with loss: the median variance of levels in groups of like loss.
+
+    It is made to rise with the loss, from below. Where some runs have learned a prediction and
+    others have not, the mean loss is one that few predictions stand at: what is usual there is
+    what is usual at higher losses, and not the disagreement that is to be found.
+    """
     every = -(-len(series.losses) // _SAMPLE)
     mean, off, count = floor.split(series.losses[::every].astype(np.float64))
     repeated = count > 1
@@ -199,7 +203,8 @@ def _usual_noise(floor: Floor, series: Series) -> Floats | None:
         return None
     order = np.argsort(loss, kind="stable")
     groups = np.array_split(order, n_groups)
-    typical = np.array([np.median(variance[group]) for group in groups])
+    median = np.array([np.median(variance[group]) for group in groups])
+    typical = np.minimum.accumulate(median[::-1])[::-1]
     least = max(float(typical.max()) * _LEAST_RATIO, np.finfo(np.float64).tiny)
     middle = np.array([loss[group].mean() for group in groups])
     return np.stack([middle, np.log(np.maximum(typical, least)) / 2])
