@@ -26,12 +26,14 @@ from quantascope.qdg.calibrate.design import (
     thinned_size,
     world_of,
 )
+from quantascope.qdg.calibrate.kinds import SIGNED
 from quantascope.qdg.calibrate.readings import METHODS, Reading, read_vectors, zipf_slope
-from quantascope.qdg.calibrate.slope import DEFAULT_METHOD, calibrate_reading
+from quantascope.qdg.calibrate.slope import calibrate_reading
 from quantascope.qdg.config import ClustersConfig
 from quantascope.qdg.worlds import draw_sizes, floor_sizes, planted_world, sizes_of, within_of_noise
 from quantascope.reader.conclusions import conclusions
 
+DEFAULT_METHOD = SIGNED.default
 WORLD = Planted(points=1000, population=1000, slope=1.1, within=0.4, between=0.0, dim=300)
 
 

@@ -19,8 +19,9 @@ import numpy as np
 
 from quantascope.plots.calibrate import plot_calibrated
 from quantascope.qdg.calibrate.design import Planted, Range, planted_conditions, read_worlds
+from quantascope.qdg.calibrate.kinds import SIGNED
 from quantascope.qdg.calibrate.readings import METHODS, Reading
-from quantascope.qdg.calibrate.slope import DEFAULT_METHOD, CalibratedSlope, calibrate_reading
+from quantascope.qdg.calibrate.slope import CalibratedSlope, calibrate_reading
 from quantascope.qdg.calibrate.table import columns, format_table, read_table, shipped_table
 from quantascope.recipes.result import Check, RecipeResult, Table
 
@@ -59,7 +60,7 @@ def run(config: Config, *, seed: int) -> RecipeResult:
         seed=seed,
         checks=tuple(_checks(config, tests)),
         tables={"slope_calibration": table, **{f"test_{name}": t for name, t in tests.items()}},
-        draw=partial(plot_calibrated, tests[DEFAULT_METHOD]),
+        draw=partial(plot_calibrated, tests[SIGNED.default]),
     )
 
 
@@ -115,7 +116,7 @@ def _checks(config: Config, tests: dict[str, Table]) -> Iterator[Check]:
             source="measured here",
         )
         error = np.abs(test["estimate"] - slope)[known]
-        if method == DEFAULT_METHOD:
+        if method == SIGNED.default:
             yield Check(
                 name=f"{method}: mean error where calibrated",
                 expected=0.0,

@@ -10,21 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantascope.core.rng import derive_seed
-from quantascope.qdg.calibrate.design import Range, planted_conditions, read_worlds
-from quantascope.qdg.calibrate.readings import Reading
+from quantascope.qdg.calibrate.design import Box, planted_conditions, read_worlds, unit_rows
+from quantascope.qdg.calibrate.kinds import AnyReading, kind_of
 from quantascope.qdg.calibrate.table import Table, columns
 
 __all__ = ["matched_table"]
 
 _SCOUTS: Final = 60
-_WIDE: Final = Range(slope=(0.4, 2.2), within=(0.03, 0.97), dim=(8.0, 8000.0), between=(0.0, 0.8))
 _NEAREST: Final = 8
 _MARGIN: Final = 0.15
 """The second range is that of the nearest scouts, wider by this share of the whole on each side."""
 
 
 def matched_table(
-    reading: Reading, *, points: int, population: int, n: int, seed: int = 0
+    reading: AnyReading, *, points: int, population: int, n: int, seed: int = 0
 ) -> Table:
     """Plant worlds whose conditions are read like a run's.
 
@@ -44,45 +43,35 @@ def matched_table(
     Table
         Rows of the second round.
     """
-    own = derive_seed(seed, "matched")
-    scouts = columns(
-        read_worlds(
-            planted_conditions(
-                _SCOUTS, points=points, population=population, within=_WIDE, seed=own
-            ),
-            seed=own,
-        )
+    kind, own = kind_of(reading), derive_seed(seed, "matched")
+    scouts = planted_conditions(
+        _SCOUTS, points=points, population=population, within=kind.wide, seed=own
     )
-    near = _nearest(scouts, reading)
-    share = scouts["between"] / scouts["within"]
-    around = Range(
-        slope=_WIDE.slope,
-        within=_around(scouts["within"][near], _WIDE.within),
-        dim=_around(scouts["dim"][near], _WIDE.dim, logs=True),
-        between=_around(share[near], _WIDE.between),
-    )
+    near = _nearest(columns(read_worlds(scouts, seed=own)), reading)
+    units = unit_rows(_SCOUTS, points=points, within=kind.wide, seed=own)[near]
     again = derive_seed(own, "again")
     conditions = planted_conditions(
-        n, points=points, population=population, within=around, seed=again
+        n,
+        points=points,
+        population=population,
+        within=kind.wide,
+        box=_around(units),
+        seed=again,
     )
     return columns(read_worlds(conditions, seed=again))
 
 
-def _nearest(scouts: Table, reading: Reading) -> NDArray[np.intp]:
-    names = ("mean", "coarse", "fine", "dimension")
+def _nearest(scouts: Table, reading: AnyReading) -> NDArray[np.intp]:
     away = sum(
         np.square((scouts[name] - getattr(reading, name)) / (scouts[name].std() + 1e-12))
-        for name in names
+        for name in kind_of(reading).near
     )
     return np.argsort(np.nan_to_num(away, nan=np.inf))[:_NEAREST]
 
 
-def _around(
-    values: NDArray[np.float64], whole: tuple[float, float], *, logs: bool = False
-) -> tuple[float, float]:
-    low, high = np.log(whole) if logs else whole
-    found = np.log(values) if logs else values
-    margin = _MARGIN * (high - low)
-    ends = max(low, found.min() - margin), min(high, found.max() + margin)
-    lower, upper = np.exp(ends) if logs else ends
-    return float(lower), float(upper)
+def _around(units: NDArray[np.float64]) -> Box:
+    """Box of the nearest scouts with a margin; all slopes."""
+    low = np.maximum(units.min(axis=0) - _MARGIN, 0.0)
+    high = np.minimum(units.max(axis=0) + _MARGIN, 1.0)
+    low[0], high[0] = 0.0, 1.0
+    return low, high

@@ -25,7 +25,16 @@ from quantascope.qdg.leiden import leiden_groupings
 from quantascope.qdg.ranks import envelope, rank_sizes
 from quantascope.qdg.spectral import spectral_embedding
 
-__all__ = ["FEWEST", "METHODS", "Reading", "read_vectors", "zipf_slope"]
+__all__ = [
+    "FEWEST",
+    "METHODS",
+    "Labels",
+    "Reading",
+    "Vectors",
+    "checked_points",
+    "read_vectors",
+    "zipf_slope",
+]
 
 Labels = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -89,15 +98,7 @@ def read_vectors(vectors: NDArray[np.floating], *, seed: int = 0) -> Reading:
     -----
     Dense: about 2 CPU-seconds at 2,000 points, growing as their cube.
     """
-    points = np.asarray(vectors, dtype=np.float32)
-    if points.ndim != 2 or len(points) < FEWEST:
-        raise ValueError(f"vectors: shape {points.shape}; allowed are ({FEWEST} or more, dim)")
-    lengths = np.einsum("ij,ij->i", points, points, dtype=np.float64)
-    if not np.all((np.abs(lengths - 1) < _UNIT) | (lengths == 0)):
-        raise ValueError(
-            f"vectors: squared lengths from {lengths.min():.3g} to {lengths.max():.3g}; allowed "
-            "are unit vectors (or 0)"
-        )
+    points, lengths = checked_points(vectors)
     coarse, fine = _leiden(points, seed)
     eigenvalues, dimension = _spectrum(points)
     total = points.sum(axis=0, dtype=np.float64)
@@ -112,6 +113,26 @@ def read_vectors(vectors: NDArray[np.floating], *, seed: int = 0) -> Reading:
         fine=_member_mean(points, fine, lengths),
         dimension=float(np.log(dimension)),
     )
+
+
+def checked_points(vectors: NDArray[np.floating]) -> tuple[Vectors, NDArray[np.float64]]:
+    """Give unit vectors in single precision with their squared lengths.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 200, or one is neither 0 nor of length 1.
+    """
+    points = np.asarray(vectors, dtype=np.float32)
+    if points.ndim != 2 or len(points) < FEWEST:
+        raise ValueError(f"vectors: shape {points.shape}; allowed are ({FEWEST} or more, dim)")
+    lengths = np.einsum("ij,ij->i", points, points, dtype=np.float64)
+    if not np.all((np.abs(lengths - 1) < _UNIT) | (lengths == 0)):
+        raise ValueError(
+            f"vectors: squared lengths from {lengths.min():.3g} to {lengths.max():.3g}; allowed "
+            "are unit vectors (or 0)"
+        )
+    return points, lengths
 
 
 def zipf_slope(weights: NDArray[np.generic]) -> float:

@@ -17,23 +17,14 @@ from numpy.typing import NDArray
 from quantascope.core.rng import stream
 from quantascope.qdg.calibrate.belt import Inverted, fit_belt
 from quantascope.qdg.calibrate.design import SIZES, thinned_size
+from quantascope.qdg.calibrate.kinds import SIGN_FREE, SIGNED, AnyReading, kind_of
 from quantascope.qdg.calibrate.matching import matched_table
-from quantascope.qdg.calibrate.readings import FEWEST, METHODS, Reading, read_vectors
+from quantascope.qdg.calibrate.readings import FEWEST
 from quantascope.qdg.calibrate.table import Table, format_table, shipped_table, table_hash
 
-__all__ = [
-    "DEFAULT_METHOD",
-    "CalibratedSlope",
-    "calibrate_reading",
-    "calibrate_slopes",
-]
+__all__ = ["CalibratedSlope", "calibrate_reading", "calibrate_slopes"]
 
-DEFAULT_METHOD: Final = "spectrum"
-"""The method with the smallest error and the narrowest interval (docs/calibration.md)."""
-_LEAST: Final = 1e-3
-"""Below this an excess of similarity is noise, and its logarithm is not taken."""
-_KNOWN: Final = {"spectrum": slice(4), "leiden": slice(5), "envelope": slice(5)}
-"""Conditions that enter a method's belt: the spectrum has nothing to do with coarse clusters."""
+_FEWEST_WORLDS: Final = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +32,7 @@ class CalibratedSlope:
     """A slope of size against rank, positive, by one method; or why it is not calibrated."""
 
     method: str
-    """``spectrum``, ``leiden`` or ``envelope``."""
+    """``spectrum``, ``leiden`` or ``envelope``; ``joined`` where signs mean nothing."""
     read: float
     """What the method reads; biased."""
     estimate: float
@@ -68,24 +59,27 @@ class CalibratedSlope:
 def calibrate_slopes(
     vectors: NDArray[np.floating],
     *,
-    methods: Sequence[str] = METHODS,
+    sign_free: bool = False,
+    methods: Sequence[str] = (),
     level: float = 0.9,
     simulate: int = 0,
     seed: int = 0,
 ) -> list[CalibratedSlope]:
     """Estimate the slope of size against rank of the groups among unit vectors, without its bias.
 
-    Each method reads a slope; worlds planted under conditions that read alike (mean cosine of
-    all pairs, of pairs in one cluster, of fellow members of fine clusters, participation ratio) say
-    what true slopes are read like that.
+    Each method reads a slope; worlds planted under conditions that read alike say what true slopes
+    are read like that.
 
     Parameters
     ----------
     vectors
         Unit vectors, axes ``(pred, dim)``, compared by cosine. The table serves 1,000 to 16,000 of
         them; above 2,000 a random sample of 2,000 is read.
+    sign_free
+        Compare by the size of the cosine; the worlds are then subspaces met with either sign, and
+        vectors that are 0 (predictions without gradient) are left out.
     methods
-        Of ``spectrum``, ``leiden``, ``envelope``.
+        Of ``spectrum``, ``leiden``, ``envelope``; of ``joined`` if sign-free; empty for all.
     level
         Confidence of the interval, in (0, 1).
     simulate
@@ -107,12 +101,14 @@ def calibrate_slopes(
     DataError
         If the shipped table is damaged.
     """
-    unknown = set(methods) - set(METHODS)
-    if unknown or not 0 < level < 1 or 0 < simulate < 80:
+    kind = SIGN_FREE if sign_free else SIGNED
+    methods = methods or kind.methods
+    if set(methods) - set(kind.methods) or not 0 < level < 1 or 0 < simulate < _FEWEST_WORLDS:
         raise ValueError(
             f"methods, level, simulate: {tuple(methods)}, {level}, {simulate}; allowed: "
-            f"{', '.join(METHODS)}; between 0 and 1; 0 or from 80"
+            f"{', '.join(kind.methods)}; between 0 and 1; 0 or from {_FEWEST_WORLDS}"
         )
+    vectors = vectors[np.any(vectors, axis=-1)] if sign_free else vectors
     population = len(vectors)
     served = thinned_size(population)
     points = served or (min(population, max(SIZES)) if simulate else 0)
@@ -120,7 +116,7 @@ def calibrate_slopes(
     if points < FEWEST:
         return outside
     order = stream(seed, "thin").permutation(population)[:points]
-    reading = read_vectors(np.asarray(vectors[np.sort(order)], dtype=np.float32), seed=seed)
+    reading = kind.read(np.asarray(vectors[np.sort(order)], dtype=np.float32), seed=seed)
     hold = partial(
         calibrate_reading,
         reading,
@@ -131,7 +127,7 @@ def calibrate_slopes(
     )
     found = outside
     if served:  # its belts say nothing of a population thinned further than its own
-        table, digest = shipped_table()
+        table, digest = shipped_table(kind.table)
         found = hold(table, digest=digest)
     if simulate and not all(slope.calibrated for slope in found):
         table = matched_table(reading, points=points, population=population, n=simulate, seed=seed)
@@ -140,12 +136,12 @@ def calibrate_slopes(
 
 
 def calibrate_reading(
-    reading: Reading,
+    reading: AnyReading,
     table: Table,
     *,
     points: int,
     population: int,
-    methods: Sequence[str] = METHODS,
+    methods: Sequence[str] = (),
     level: float = 0.9,
     digest: str = "",
 ) -> list[CalibratedSlope]:
@@ -167,14 +163,17 @@ def calibrate_reading(
     list[CalibratedSlope]
         One for each method.
     """
+    kind = kind_of(reading)
+    methods = methods or kind.methods
     chosen = np.flatnonzero(table["points"] == points)
     if not len(chosen):
         reason = f"the table has no worlds of {points} points"
         return not_calibrated(methods, reason, level=level, population=population)
     rows = {name: column[chosen] for name, column in table.items()}
-    worlds = _conditions(rows)
+    worlds = kind.conditions(rows)
     counts = {"points": points, "population": population}
-    here = _conditions({name: np.array([x]) for name, x in {**asdict(reading), **counts}.items()})
+    own = {name: np.array([x]) for name, x in {**asdict(reading), **counts}.items()}
+    here = kind.conditions(own)
     away = np.square((worlds - here) / np.maximum(worlds.std(axis=0), 1e-12)).sum(axis=1)
     record: dict[str, Any] = {
         "level": level,
@@ -186,7 +185,7 @@ def calibrate_reading(
     }
     found = []
     for method in methods:
-        read, known = getattr(reading, method), _KNOWN[method]
+        read, known = getattr(reading, method), kind.known.get(method, slice(None))
         try:
             belt = fit_belt(rows["slope"], rows[method], worlds[:, known])
         except ValueError as error:  # too few worlds in which the method read a slope
@@ -216,26 +215,6 @@ def not_calibrated(
         )
         for method in methods
     ]
-
-
-def _conditions(rows: Table) -> NDArray[np.float64]:
-    """Conditions under which slopes were read, axes ``(world, condition)``.
-
-    Mean cosine; log excess of fellow members of fine clusters over it, as a share of what is
-    possible; log share of that excess that pairs of coarse clusters keep; log participation ratio;
-    log of how far the points were thinned.
-    """
-    mean = rows["mean"]
-    fine, coarse = (np.maximum(rows[name] - mean, _LEAST) for name in ("fine", "coarse"))
-    return np.column_stack(
-        [
-            mean,
-            np.log(fine / np.maximum(1 - mean, _LEAST)),
-            rows["dimension"],
-            np.log(rows["population"] / rows["points"]),
-            np.log(coarse / fine),
-        ]
-    )
 
 
 def _slope(method: str, read: float, inverted: Inverted, record: dict[str, Any]) -> CalibratedSlope:

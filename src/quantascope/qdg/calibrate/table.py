@@ -5,7 +5,6 @@ import hashlib
 import io
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +16,14 @@ __all__ = ["Table", "columns", "format_table", "read_table", "shipped_table", "t
 Table = Mapping[str, NDArray[np.float64]]
 """Columns by name, axis ``world``."""
 
-_NAME: Final = "slope_calibration"
 
+def shipped_table(name: str = "slope_calibration") -> tuple[Table, str]:
+    """Read a shipped table and check it.
 
-def shipped_table() -> tuple[Table, str]:
-    """Read the shipped table and check it.
+    Parameters
+    ----------
+    name
+        Name of its file, without the ending; see `Kind`.
 
     Returns
     -------
@@ -36,11 +38,11 @@ def shipped_table() -> tuple[Table, str]:
         If the table is not the one whose hash is shipped beside it.
     """
     data = files("quantascope").joinpath("data")
-    text = data.joinpath(f"{_NAME}.csv").read_text(encoding="utf-8")
-    expected = data.joinpath(f"{_NAME}.sha256").read_text(encoding="utf-8").split()[0]
+    text = data.joinpath(f"{name}.csv").read_text(encoding="utf-8")
+    expected = data.joinpath(f"{name}.sha256").read_text(encoding="utf-8").split()[0]
     if table_hash(text) != expected:
         raise DataError(
-            f"{_NAME}.csv: its sha256 is not {expected[:12]}...; install the package again, or "
+            f"{name}.csv: its sha256 is not {expected[:12]}...; install the package again, or "
             "fill the table with quantascope reproduce slope-table"
         )
     return read_table(text), expected
