@@ -47,7 +47,7 @@ def count_variance(x: torch.Tensor, y: torch.Tensor) -> float:
     return float((x @ x) * (y @ y) + (x @ y) ** 2 - 2 * (x**2 * y**2).sum())
 
 
-@pytest.mark.parametrize("width", [64, 256, 1024])
+@pytest.mark.parametrize("width", [64, 128, 256])
 def test_countsketch_error_falls_as_one_over_root_width(pair, width):
     errors = [
         inner(GradientSketch([(N_OUT, N_IN)], dim=width, input_dim=0, seed=seed), pair) - 0.3
@@ -58,7 +58,19 @@ def test_countsketch_error_falls_as_one_over_root_width(pair, width):
     assert abs(np.mean(errors)) < 5 * np.sqrt(expected / N_SEEDS)  # unbiased
 
 
-@pytest.mark.parametrize("width", [64, 1024])
+def test_no_more_components_than_places_are_kept_whole(pair):
+    shape = [(N_OUT, N_IN)]
+    for dim in (N_OUT * N_IN, 1024):
+        sketch = GradientSketch(shape, dim=dim, input_dim=0, seed=0)
+        assert sketch.exact
+        assert inner(sketch, pair) == pytest.approx(0.3, abs=1e-6)  # float32
+    narrow = GradientSketch(shape, dim=N_OUT * N_IN - 1, input_dim=0, seed=0)  # twin: one too few
+    assert not narrow.exact
+    assert abs(inner(narrow, pair) - 0.3) > 1e-6
+    assert not GradientSketch(shape, dim=1024, input_dim=8, seed=0).exact  # projected before
+
+
+@pytest.mark.parametrize("width", [16, 64])
 def test_with_a_first_stage_the_squared_error_is_a_plus_b_over_width(pair, width):
     m = 8
     product = pair[0].T @ pair[1]
@@ -73,8 +85,8 @@ def test_with_a_first_stage_the_squared_error_is_a_plus_b_over_width(pair, width
     expected = a + np.mean(b) / width
     assert abs(np.mean(np.square(errors)) / expected - 1) < FIVE_SIGMA
     assert abs(np.mean(errors)) < 5 * np.sqrt(expected / N_SEEDS)  # unbiased
-    # the test can fail: at width 1,024 the second stage alone is far from the whole error
-    assert width == 64 or a > 3 * np.mean(b) / width
+    # the test can fail: at width 64 the second stage alone is farther off than it allows
+    assert width == 16 or a / expected > FIVE_SIGMA
 
 
 def test_sketch_is_linear(pair):
@@ -88,11 +100,11 @@ def test_sketch_is_linear(pair):
 def test_layers_have_places_of_their_own():
     """Equal blocks under equal maps would add up in step; independent maps do not."""
     shapes = [(N_OUT, N_IN)] * 2
-    sketch = GradientSketch(shapes, dim=4096, input_dim=0, seed=0)
+    sketch = GradientSketch(shapes, dim=512, input_dim=0, seed=0)
     one, none = torch.ones(1, N_IN, N_OUT), torch.zeros(1, N_IN, N_OUT)
     first, second = sketch.compress([one, none])[0], sketch.compress([none, one])[0]
-    # 480 signs each on 4,096 places: cosine has a standard deviation of 1 / sqrt(4,096)
-    assert abs(torch.cosine_similarity(first, second, dim=0)) < 5 / 64
+    # 480 signs each on 512 places: cosine has a standard deviation of 1 / sqrt(512)
+    assert abs(torch.cosine_similarity(first, second, dim=0)) < 5 / np.sqrt(512)
 
 
 def test_preconditioner_acts_on_inputs_and_signals(pair):

@@ -92,7 +92,9 @@ def _cluster(shard: _Shard) -> list[Grouping]:
         )
     if shard.method == _MERGED:
         sketch = open_array(shard.run.stage("sketch"), "sketch", name="sketch.zarr")
-        return [merged_grouping(_read_graph(shard.run), np.asarray(sketch[:]), config=config)]
+        exact = bool(shard.run.require("sketch").facts.get("exact", False))
+        graph, vectors = _read_graph(shard.run), np.asarray(sketch[:])
+        return [merged_grouping(graph, vectors, config=config, exact=exact)]
     return leiden_groupings(
         _read_graph(shard.run),
         resolutions=(shard.resolution,),

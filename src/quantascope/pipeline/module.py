@@ -76,7 +76,7 @@ def discover(
     method
         ``default``, or ``published`` for the plain cosine of all gradients.
     dim
-        Numbers of a sketch; None for the method's.
+        Numbers of a sketch; None leaves small gradients whole (`quantascope.qdg.discover`).
     graph, clusters
         Settings; None for the method's, without the spectral family.
     seed
@@ -103,7 +103,6 @@ def discover(
         _check_folder(RunFolder(Path(run)))
     check_truth_columns(truth, run=run)
     sketch, links, settings = method_settings(method)
-    sketch = replace(sketch, input_dim=0, seed=seed, dim=sketch.dim if dim is None else dim)
     graph, clusters = graph or links, clusters or settings
     batches = list(batches) if run is not None else batches
     found = discover_in_memory(
@@ -111,7 +110,7 @@ def discover(
         batches,
         loss_per_sample,
         method=method,
-        dim=sketch.dim,
+        dim=dim,
         graph=graph,
         clusters=clusters,
         seed=seed,
@@ -120,6 +119,7 @@ def discover(
         samples = Samples.of(module, batches, loss_per_sample, render=render)
         folder = RunFolder(Path(run))
         known = None if truth is None else truth_table(samples.preds, truth)
+        sketch = replace(sketch, input_dim=0, seed=seed, dim=found.sketch.shape[1])
         config = _config(found, sketch=sketch, graph=graph, clusters=clusters)
         _write_run(folder, config, module, samples=samples, found=found, name=name, truth=known)
         run_stages(folder, config, kinds=_STAGES_BEHIND)
@@ -170,7 +170,8 @@ def _write_run(
         write_array(work.path, "sketch", name="norms.zarr", values=found.norm[order])
         n_components = sum(module.get_parameter(p).numel() for p in found.parameters)
         facts = {"model": name, "n_preds": len(order), "dim": config.sketch.dim}
-        work.finish(facts | {"n_components": n_components, "fidelity": None})
+        facts |= {"n_components": n_components, "exact": found.exact, "fidelity": None}
+        work.finish(facts)
 
 
 def _write_corpus(

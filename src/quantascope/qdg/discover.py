@@ -38,6 +38,9 @@ How = Literal["vmap", "loop"]
 
 _SMALL: Final = 2_000_000
 """Parameters below which a module is differentiated in double precision."""
+_WHOLE: Final = 65_536
+_ALL_WHOLE: Final = 2**28
+"""Numbers of one gradient, and of all together, that are kept whole: 1 GB in single precision."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,6 +49,8 @@ class Discovery:
 
     sketch: NDArray[np.float16]
     """Unit vectors, axes ``(pred, dim)``."""
+    exact: bool
+    """Whether they are the gradients themselves, and no sketch of them."""
     norm: NDArray[np.float32]
     """Estimated norm of each gradient."""
     graph: sparse.csr_array
@@ -112,8 +117,9 @@ def discover(
         Names to differentiate; None takes those of layers with weight matrices, without
         embeddings: of the first half of the layers, or of all under ``published``.
     dim, input_dim
-        Numbers of a sketch (None for the method's), and width of the projection before it (0 for
-        none).
+        Numbers of a sketch, and width of the projection before it (0 for none). None leaves
+        gradients whole where all together are no more than 2^28 numbers and one no more than
+        65,536, else it is the method's.
     graph, clusters
         Settings; None for the method's, without the spectral family.
     seed
@@ -141,7 +147,7 @@ def discover(
         whitening = _measure(source, config) if config.whiten else None
         sketcher = GradientSketch(
             source.shapes,
-            dim=config.dim if dim is None else dim,
+            dim=_wide_enough(source, config.dim) if dim is None else dim,
             input_dim=input_dim,
             seed=seed,
             device=module.get_parameter(names[0]).device,
@@ -153,10 +159,11 @@ def discover(
     sketch, stretched = normalise(np.concatenate(rows))
     norm = (stretched * np.concatenate(lengths)).astype(np.float32)
     similarity, groupings, tables = cluster_vectors(
-        sketch, graph=graph or links, clusters=clusters or settings
+        sketch, graph=graph or links, clusters=clusters or settings, exact=sketcher.exact
     )
     return Discovery(
         sketch=sketch,
+        exact=sketcher.exact,
         norm=norm,
         graph=similarity,
         groupings=groupings,
@@ -171,6 +178,7 @@ def cluster_vectors(
     *,
     graph: GraphConfig | None = None,
     clusters: ClustersConfig | None = None,
+    exact: bool = True,
 ) -> tuple[sparse.csr_array, list[Grouping], ClusterTables]:
     """Link, group and tabulate unit vectors: gradients, or anything to hold against them.
 
@@ -180,6 +188,8 @@ def cluster_vectors(
         Unit vectors, axes ``(pred, dim)``.
     graph, clusters
         Settings; None for the defaults.
+    exact
+        Whether the vectors are no sketch, see `merged_grouping`.
 
     Returns
     -------
@@ -203,7 +213,7 @@ def cluster_vectors(
         seed=clusters.seed,
     )
     if clusters.merge:
-        groupings.append(merged_grouping(similarity, sketch, config=clusters))
+        groupings.append(merged_grouping(similarity, sketch, config=clusters, exact=exact))
     if clusters.spectral:
         groupings += spectral_groupings(
             sketch,
@@ -290,6 +300,13 @@ class _Gradients:
         return sample_gradients(
             self.module, batch, self.loss_per_sample, names=self.names, how=self.how
         )
+
+
+def _wide_enough(source: _Gradients, dim: int) -> int:
+    """Give the width that keeps gradients whole, or the sketch's where they are too large."""
+    whole = sum(n_out * n_in for n_out, n_in in source.shapes)
+    n_samples = sum(_n_samples(batch) for batch in source.batches)
+    return whole if whole <= _WHOLE and n_samples * whole <= _ALL_WHOLE else dim
 
 
 def _measure(source: _Gradients, config: SketchConfig) -> Whitening:

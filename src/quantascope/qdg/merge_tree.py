@@ -3,7 +3,7 @@
 Fragments of one quantum are joined, largest mean overlap first (average linkage), as long as the
 overlap is more than unrelated subspaces show by chance. Among these cuts the one is taken where the
 joins change from fragments to strangers: at a break of the overlaps if there is one, else where
-groups stand out most from each other.
+groups stand out from each other.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ __all__ = ["MergeTree", "common_number", "merge_groups"]
 
 _LEAST_EXCESS: Final = 0.1
 """Least overlap told from none, as a share of that of unrelated vectors."""
+_ROUNDING: Final = 1e-12
+"""Squared cosine of orthogonal vectors in single precision, and more."""
 _FACTOR: Final = 1.5
 """What counts as more: of groups in a cut, and of overlap with kin than with strangers."""
 _STEEP: Final = 2.0
@@ -143,12 +145,13 @@ def common_number(trees: Sequence[MergeTree]) -> int:
     int
         Cuts below the floor of half of the trees are not looked at. A cut is a break where the
         next join has an overlap lower by a factor of 1.5 and of ``(n / (n - 1))^2`` or more, with n
-        the groups of the cut, in the mean logarithm over trees: fragments were joined, strangers
-        would be. Quanta may in turn form families, so of breaks the finest is taken that is
-        exceeded by none with more than two thirds as many groups. Where there is no break, kin
-        and strangers shade into each other, and the same holds for peaks of the contrast, averaged
-        over trees, of log 1.5 or more; where there is none, the cut of largest contrast is taken.
-        No join and one group for all are cuts, too.
+        the groups of the cut, in the mean logarithm over trees: kin were joined, strangers would
+        be. Of breaks the one with the largest fall times steepness is taken, the fall being that
+        logarithm and the steepness its ratio to ``log(n / (n - 1))``. Where there is no break, kin
+        and strangers shade into each other. Quanta may in turn form families, so the finest cut is
+        taken then whose contrast, averaged over trees, is at least log 1.5, and exceeded by no cut
+        with more than two thirds as many groups; where there is none, that of largest contrast. No
+        join and one group for all are cuts, too.
     """
     fewest = int(np.median([tree.fewest for tree in trees]))
     most = max(fewest, min(int(tree.n_groups[0]) for tree in trees))
@@ -156,32 +159,24 @@ def common_number(trees: Sequence[MergeTree]) -> int:
         return 0
     n_groups = np.arange(most, fewest - 1, -1)
     breaks = _breaks(trees, n_groups)
-    found = _finest_peak(n_groups, breaks, least=np.log(_FACTOR))
-    if found is not None:
-        return found
+    if breaks.any():
+        return int(n_groups[breaks.argmax()])
     steps = [np.maximum(tree.n_groups[0] - n_groups, 0) for tree in trees]
     contrast = np.mean([t.contrast[step] for t, step in zip(trees, steps, strict=True)], axis=0)
-    found = _finest_peak(n_groups, contrast, least=np.log(_FACTOR))
-    return int(n_groups[contrast.argmax()]) if found is None else found
+    best = np.array([contrast[_FACTOR * n_groups > n].max() for n in n_groups])
+    peaks = np.flatnonzero((contrast == best) & (contrast >= np.log(_FACTOR)))
+    return int(n_groups[peaks[0] if len(peaks) else contrast.argmax()])
 
 
 def _breaks(trees: Sequence[MergeTree], n_groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Logarithm of how far overlaps fall at the next join; 0 where that is no steep fall."""
+    """Fall of the overlaps at the next join times its steepness; 0 where that is no break."""
     at = np.mean([tree.log_excess(n_groups) for tree in trees], axis=0)
     after = np.mean([tree.log_excess(np.maximum(n_groups - 1, 1)) for tree in trees], axis=0)
     joined = np.isfinite(at) & (n_groups > 1)
     fall = np.where(joined, at, 0.0) - np.where(joined, after, 0.0)
-    steep = _STEEP * np.log(n_groups / np.maximum(n_groups - 1, 1))
-    return np.where(fall >= steep, fall, 0.0)
-
-
-def _finest_peak(
-    n_groups: NDArray[np.int64], height: NDArray[np.float64], *, least: float
-) -> int | None:
-    """Give the finest cut that is exceeded by none with more than two thirds as many groups."""
-    best = np.array([height[_FACTOR * n_groups > n].max() for n in n_groups])
-    peaks = np.flatnonzero((height == best) & (height >= least))
-    return int(n_groups[peaks[0]]) if len(peaks) else None
+    steepness = fall / np.log(n_groups / np.maximum(n_groups - 1, 0.5))
+    is_break = (fall >= np.log(_FACTOR)) & (steepness >= _STEEP)
+    return np.where(is_break, fall * steepness, 0.0)
 
 
 class _RowMaxima:
@@ -238,7 +233,7 @@ def _within(total: float, count: float) -> float:
 
 def _log_above(overlap: NDArray[np.float64], chance: float) -> NDArray[np.float64]:
     """Logarithm of what exceeds chance."""
-    least = max(_LEAST_EXCESS * chance, float(np.finfo(np.float64).tiny))
+    least = max(_LEAST_EXCESS * chance, _ROUNDING)
     logs: NDArray[np.float64] = np.log(np.maximum(overlap - chance, least))
     return logs
 

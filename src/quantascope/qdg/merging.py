@@ -26,7 +26,11 @@ _BLOCK: Final = 1024
 
 
 def merged_grouping(
-    graph: sparse.csr_array, sketch: NDArray[np.floating], *, config: ClustersConfig
+    graph: sparse.csr_array,
+    sketch: NDArray[np.floating],
+    *,
+    config: ClustersConfig,
+    exact: bool = False,
 ) -> Grouping:
     """Merge the fine communities of a graph, with reruns on other seeds and random subsets.
 
@@ -38,6 +42,9 @@ def merged_grouping(
         Unit vectors, axes ``(pred, dim)``; rows of zeros become groups of their own.
     config
         Fine size, seeds and subsets.
+    exact
+        Whether cosines of the vectors are those of the gradients; else they are a sketch, in which
+        unrelated ones show a mean squared cosine of ``1 / dim``.
 
     Returns
     -------
@@ -56,7 +63,7 @@ def merged_grouping(
     )
     silent = np.logical_not(np.any(sketch, axis=1, keepdims=True))[:, 0]
     fine = [_without(labels, silent) for labels in [*whole, *subsets]]
-    chance = 1.0 / sketch.shape[1]
+    chance = 0.0 if exact else 1.0 / sketch.shape[1]
     trees = [
         merge_groups(sums, np.bincount(labels[labels >= 0]), chance=chance)
         for labels, sums in zip(fine, group_overlaps(sketch, fine), strict=True)

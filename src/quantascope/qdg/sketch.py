@@ -2,7 +2,8 @@
 
 First stage: the input side of every gradient matrix is multiplied by a random sign matrix (the
 engines do that while they go back). Second stage: CountSketch, every remaining component goes with
-a random sign to one random place of `dim`. Both keep inner products without bias.
+a random sign to one random place of `dim`. Both keep inner products without bias. Where there are
+no more components than places, each gets one of its own.
 
 References
 ----------
@@ -74,17 +75,22 @@ class GradientSketch:
         self.dim = dim
         self.projections: list[torch.Tensor | None] = []
         self._places, self._signs = [], []
+        widths = [_narrowed(n_in, input_dim) for _, n_in in shapes]
+        sizes = [width * n_out for width, (n_out, _) in zip(widths, shapes, strict=True)]
+        self.exact = sum(sizes) <= dim and widths == [n_in for _, n_in in shapes]
+        starts = np.cumsum([0, *sizes])
         input_maps = whitening.inputs if whitening else {}
         self._signal_maps = whitening.signals if whitening else {}
-        for index, (n_out, n_in) in enumerate(shapes):
+        for index, (size, (_, n_in)) in enumerate(zip(sizes, shapes, strict=True)):
             projection = _projection(index, n_in, input_dim, seed)
             if index in input_maps:
                 whole = torch.eye(n_in) if projection is None else projection
                 projection = input_maps[index].cpu().float() @ whole
-            width = n_in if projection is None else projection.shape[1]
             random = stream(seed, "sketch", "count", index)
-            places = random.integers(0, dim, size=width * n_out)
-            signs = random.integers(0, 2, size=width * n_out, dtype=np.int8) * 2 - 1
+            places = random.integers(0, dim, size=size)
+            if sum(sizes) <= dim:
+                places = np.arange(starts[index], starts[index + 1])
+            signs = random.integers(0, 2, size=size, dtype=np.int8) * 2 - 1
             self.projections.append(None if projection is None else projection.to(device))
             self._places.append(torch.from_numpy(places).to(device))
             self._signs.append(torch.from_numpy(signs).to(device))
@@ -109,6 +115,11 @@ class GradientSketch:
                 matrix = matrix @ self._signal_maps[index].to(matrix).T
             total.index_add_(1, self._places[index], matrix.flatten(1) * self._signs[index])
         return total
+
+
+def _narrowed(n_in: int, input_dim: int) -> int:
+    """Give the width behind the input-side projection."""
+    return min(n_in, input_dim) if input_dim else n_in
 
 
 def _projection(index: int, n_in: int, input_dim: int, seed: int) -> torch.Tensor | None:
