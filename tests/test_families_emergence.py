@@ -1,4 +1,4 @@
-"""When curves were learned: intervals cover, whatever the curve's form, as long as it crosses once."""
+"""When curves were learned: intervals cover, whatever the form of a curve that crosses once."""
 
 import numpy as np
 import pytest

@@ -216,13 +216,14 @@ def classify(
 def measure_claims(
     series: Series,
     *,
+    steps: bool = True,
     n_shuffles: int | None = None,
     seed: int = 0,
     advance: Advance = ignore_progress,
 ) -> Measured:
     """Measure curves and test the four claims on each, without correction for their number.
 
-    Arguments as `classify`.
+    Arguments as `classify`; without `steps` the test for "sharp", the dearest, is left out.
     """
     if len(series.x) > _MOST_LEVELS:
         raise ValueError(
@@ -231,7 +232,7 @@ def measure_claims(
     floor = read_floor(series, seed=seed)
     if not floor.enough:
         raise DataError(f"series: nothing can be tested ({floor.method}); add seeds or levels")
-    bends = make_bend_design(floor.design.t)
+    bends = make_bend_design(floor.design.t) if steps else None
     null = _simulate(floor, bends, seed=seed)
     n = len(series.losses)
     p, at = np.full((n, len(CLAIMS)), np.nan), np.full((n, 3), np.nan)

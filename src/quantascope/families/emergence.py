@@ -129,7 +129,7 @@ def find_emergence(
         raise ValueError(f"threshold: {threshold} found; allowed are finite losses above 0 [nat]")
     if not 0 < level < 1:
         raise ValueError(f"level: {level} found; allowed are numbers between 0 and 1")
-    measured = measure_claims(series, n_shuffles=n_shuffles, seed=seed)
+    measured = measure_claims(series, steps=False, n_shuffles=n_shuffles, seed=seed)
     claims, floor = measured.p, measured.floor
     critical = _critical(floor, level=level, seed=seed, middle=threshold is None)
     blocks = [
