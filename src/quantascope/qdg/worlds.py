@@ -69,6 +69,8 @@ class Subspaces:
     """Points that share a pattern, on average; from 1."""
     own: float
     """Share of the squared length along the pattern's own direction."""
+    peaked: float = 1.0
+    """Power of the pattern's coefficients on the axes; above 1 a group falls into parts; from 1."""
     kin: float = 0.0
     """Share of their axes that the four groups of a family have in common."""
     shared: float = 0.0
@@ -227,8 +229,8 @@ def subspace_world(sizes: Sizes, kind: Subspaces, *, dim: int, seed: int = 0) ->
 
     ``x = +-(sqrt(g_i) U_i z_p + sqrt(o) q_p + sqrt(s) B y + sqrt(1 - g_i - o - s) e)``, divided by
     its length. The axes of the group U_i (1 to 8, drawn), the direction q_p of the pattern, the
-    axes B of all and the noise e are from N(0, I_d), ``z_p`` and y from the sphere. Two patterns
-    of one group have a mean squared cosine of ``g_i^2 / r_i``; it is
+    axes B of all and the noise e are from N(0, I_d), y is from the sphere, and so is ``z_p`` but
+    for a power of its coefficients. Two patterns of one group have a mean squared cosine of ``g_i^2 / r_i``; it is
     ``overlap (n_i / n_1)^-flattening`` but for a factor ``exp(.3 N(0, 1))``.
 
     Parameters
@@ -259,11 +261,13 @@ def subspace_world(sizes: Sizes, kind: Subspaces, *, dim: int, seed: int = 0) ->
     with the size, because whitening shrinks what is frequent (docs/calibration.md).
     """
     shares = (kind.own, kind.kin, kind.shared)
-    if dim < 2 or not 0 < kind.overlap < 1 or kind.flattening < 0 or kind.pattern < 1:
+    if dim < 2 or not 0 < kind.overlap < 1 or kind.flattening < 0:
         raise ValueError(
-            f"dim, overlap, flattening, pattern: {dim}, {kind.overlap}, {kind.flattening}, "
-            f"{kind.pattern}; allowed: from 2, between 0 and 1, from 0, from 1"
+            f"dim, overlap, flattening: {dim}, {kind.overlap}, {kind.flattening}; allowed: from 2, "
+            "between 0 and 1, from 0"
         )
+    if not min(kind.pattern, kind.peaked) >= 1:
+        raise ValueError(f"pattern, peaked: {kind.pattern}, {kind.peaked}; allowed: from 1")
     if not all(0 <= share <= 1 for share in shares):
         raise ValueError(f"own, kin, shared: {shares}; allowed are shares from 0 to 1")
     sizes = np.asarray(sizes)[np.asarray(sizes) > 0]
@@ -303,6 +307,7 @@ def _mixing(
     overlap = overlap * np.exp(_SPREAD * rng.standard_normal(n_groups))
     common = np.minimum(np.sqrt(overlap * rank), _LARGEST_SHARE - kind.shared).clip(min=0)[group]
     along = rng.standard_normal((n_patterns, _MOST_AXES))
+    along = np.sign(along) * np.abs(along) ** kind.peaked
     along[np.arange(_MOST_AXES) >= rank[group][:, None]] = 0
     along *= np.sqrt(common)[:, None] / np.linalg.norm(along, axis=1, keepdims=True)
     family = n_groups + rng.permutation(n_groups)[group] // _FAMILY

@@ -91,6 +91,7 @@ class PlantedAxes:
     flattening: float
     pattern: float
     own: float
+    peaked: float
     kin: float
     shared: float
     dim: int
@@ -147,26 +148,28 @@ class AxesRange:
     slope: Pair = (0.5, 2.0)
     """Spread evenly as it is."""
     groups: Pair = (8.0, 200.0)
-    contrast: Pair = (3.0, 100.0)
+    contrast: Pair = (3.0, 80.0)
     """Overlap of patterns of the largest group, as a multiple of that of unrelated points, 1/d."""
     flattening: Pair = (0.0, 1.0)
     """Spread evenly as it is."""
-    pattern: Pair = (5.0, 40.0)
-    own: Pair = (0.12, 0.9)
+    pattern: Pair = (5.0, 30.0)
+    own: Pair = (0.1, 0.8)
+    peaked: Pair = (1.0, 3.0)
+    """Spread evenly as it is."""
     kin: Pair = (-0.3, 0.5)
     """Spread evenly as it is; below 0 it is 0."""
-    shared: Pair = (-0.1, 0.1)
+    shared: Pair = (-0.15, 0.08)
     """Spread evenly as it is; below 0 it is 0."""
-    dim: Pair = (700.0, 6000.0)
+    dim: Pair = (800.0, 6000.0)
 
     @property
     def n_drawn(self) -> int:
         """Numbers that make one world."""
-        return 10
+        return 11
 
     def plant(self, unit: Sequence[float], *, points: int) -> PlantedAxes:
         """Stretch one point of the unit cube over the range."""
-        slope, groups, contrast, flattening, pattern, own, kin, shared, dim, whole = unit
+        slope, groups, contrast, flattening, pattern, own, peaked, kin, shared, dim, whole = unit
         n_dims = round(_log_stretched(dim, self.dim))
         return PlantedAxes(
             points=points,
@@ -177,6 +180,7 @@ class AxesRange:
             flattening=round(_stretched(flattening, self.flattening), 4),
             pattern=round(_log_stretched(pattern, self.pattern), 2),
             own=round(_log_stretched(own, self.own), 4),
+            peaked=round(_stretched(peaked, self.peaked), 2),
             kin=round(max(0.0, _stretched(kin, self.kin)), 4),
             shared=round(max(0.0, _stretched(shared, self.shared)), 4),
             dim=n_dims,
