@@ -44,6 +44,7 @@ from quantascope.toys.parity import ParityTask
 N_SAMPLES = 1000
 LEARNED_NATS = 0.07
 SKETCH_DIM = SketchConfig().dim
+SKETCHED = f"whitened, lower, .01, sketch {SKETCH_DIM}"
 SETTINGS = ClustersConfig(resolutions=(0.1, 0.25, 0.5, 1.0, 2.0), leiden_seeds=2, resamples=2)
 Vectors = NDArray[np.float32]
 
@@ -321,11 +322,11 @@ def representations(world: World, *, grid: bool) -> Iterator[tuple[str, Vectors,
     yield "control: whitened input", whitened(world.inputs), True
     yield "activations", world.activations, True
     lower = gradients(world, lower=True, damping=0.01)
-    yield f"whitened, lower, .01, sketch {SKETCH_DIM}", sketched(lower, SKETCH_DIM), True
+    yield "whitened, lower, .01", lower, True
+    yield SKETCHED, sketched(lower, SKETCH_DIM), True
     if grid:
         yield "absolute cosine", published, True
         yield "activations, whitened", whitened(world.activations), True
-        yield "whitened, lower, .01", lower, True
         yield "whitened, lower, .001", gradients(world, lower=True, damping=0.001), True
         yield "whitened, lower, .1", gradients(world, lower=True, damping=0.1), True
         yield "whitened, all, .01", gradients(world, lower=False, damping=0.01), True
@@ -342,7 +343,9 @@ def groupings(world: World, *, grid: bool) -> Iterator[tuple[str, NDArray[np.int
         leiden = leiden_groupings(graph, resolutions=SETTINGS.resolutions, n_seeds=2, n_resamples=2)
         yield f"{name} | Leiden, most stable", most_stable(leiden).labels
         yield f"{name} | Leiden, 1", leiden[3].labels
-        yield f"{name} | merged", merged_grouping(graph, vectors, config=SETTINGS).labels
+        exact = name != SKETCHED
+        merged = merged_grouping(graph, vectors, config=SETTINGS, exact=exact)
+        yield f"{name} | merged", merged.labels
         if grid:
             yield from more_clusterings(name, vectors, graph, n_true=n_true, sign_free=sign_free)
 
@@ -361,10 +364,13 @@ def more_clusterings(
     yield f"{name} | HDBSCAN", density.fit_predict((distance + distance.T) / 2)
     one_way = graph.multiply(_nearest(alike)).tocsr()
     mutual = one_way.minimum(one_way.T).tocsr()
-    yield f"{name} | merged, mutual", merged_grouping(mutual, vectors, config=SETTINGS).labels
+    exact = name != SKETCHED
+    merged = merged_grouping(mutual, vectors, config=SETTINGS, exact=exact)
+    yield f"{name} | merged, mutual", merged.labels
     near = _nearest(alike)
     shared = ((near @ near.T).multiply(graph > 0) / 30.0 + 0.5 * (graph > 0)).tocsr()
-    yield f"{name} | merged, shared", merged_grouping(shared, vectors, config=SETTINGS).labels
+    merged = merged_grouping(shared, vectors, config=SETTINGS, exact=exact)
+    yield f"{name} | merged, shared", merged.labels
     profile = unit(cosines**2 - (cosines**2).mean(axis=0))
     second = leiden_groupings(
         knn_graph(profile), resolutions=SETTINGS.resolutions, n_seeds=2, n_resamples=2
