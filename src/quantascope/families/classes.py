@@ -61,6 +61,10 @@ _N_NULL: Final = 20_000
 _N_BEND: Final = 10_000
 _BEND: Final = 0.05
 """Power of x times the log range of slightly bent curves: their line is larger than their sag."""
+_TAILS: Final = (np.inf, 20.0, 12.0, 8.0, 6.0, 5.0, 4.0, 3.5, 3.0, 2.5, 2.0)
+_QUIET: Final = 0.25
+_STILL: Final = 0.5  # p-value of change above which a curve seems flat
+_FEWEST_CURVES: Final = 100  # from which a quartile tells tails
 _SAG: Final = 4.0  # sag of such curves, in errors
 
 
@@ -119,7 +123,6 @@ class _Null:
 
     change: Floats
     rise: Floats
-    spread: Floats
     bend: Floats
 
 
@@ -237,12 +240,13 @@ def measure_claims(
     n = len(series.losses)
     p, at = np.full((n, len(CLAIMS)), np.nan), np.full((n, 3), np.nan)
     falls, falls_first = np.zeros((2, n), dtype=bool)
+    spread = np.zeros(n)
     for part in _chunks(n, len(series.x)):
         means = floor.measure(series.losses[part])
         moves = find_moves(floor.design, means.y, means.error)
         p[part, 0] = p_value(null.change, np.maximum(moves.rise, moves.fall))
         p[part, 1] = p_value(null.rise, np.maximum(moves.fall_rise, moves.rise_fall))
-        p[part, 2] = p_value(null.spread, means.spread)
+        spread[part] = means.spread
         falls[part] = means.y[:, 0] > means.y[:, -1]
         falls_first[part] = moves.fall_rise > moves.rise_fall
         if bends is not None:
@@ -251,6 +255,10 @@ def measure_claims(
     if floor.dof and not series.tracked:
         most = min(max(_WORK // max(n, 1), _SHUFFLES[0]), _SHUFFLES[1])
         p[:, 0] = shuffle_test(series, n_shuffles=n_shuffles or most, seed=seed)
+    if floor.dof and n:
+        still = p[:, 0] > _STILL
+        like = spread[still] if still.sum() >= _FEWEST_CURVES else spread
+        p[:, 2] = p_value(_simulate_spread(floor, like, seed=seed), spread)
     testable = [True, len(series.x) > 2, floor.dof > 0, bends is not None]
     p = np.where(testable, np.maximum(p, p[:, :1]), np.nan)
     return Measured(p=p, falls=falls, falls_first=falls_first, at=at, floor=floor)
@@ -269,13 +277,12 @@ def _simulate(floor: Floor, bends: BendDesign | None, *, seed: int) -> _Null:
     """Measure simulated curves without shape as the real ones are measured."""
     floor, n_levels = replace(floor, usual=None), len(floor.design.t)
     noise = floor.draw(stream(seed, "classes", n_levels), _N_NULL)
-    change, rise, spread, flat, bent = ([] for _ in range(5))
+    change, rise, flat, bent = ([] for _ in range(4))
     for part in _chunks(_N_NULL, n_levels):
         means = floor.measure(noise[part])
         slopes = standardise(floor.design, means.y, means.error)
         change.append(np.abs(slopes).max(axis=1))
         rise.append(slopes.max(axis=1))
-        spread.append(means.spread)
         if bends is not None and part.start < _N_BEND:
             error = means.error if floor.dof else None
             size = np.median(means.error, axis=1, keepdims=True)
@@ -286,9 +293,27 @@ def _simulate(floor: Floor, bends: BendDesign | None, *, seed: int) -> _Null:
     return _Null(
         change=np.sort(np.concatenate(change)),
         rise=np.sort(np.concatenate(rise)),
-        spread=np.sort(np.concatenate(spread)),
         bend=np.max(both, axis=0),
     )
+
+
+def _simulate_spread(floor: Floor, observed: Floats, *, seed: int) -> Floats:
+    """Give the spread of curves whose runs lie equally far apart at all levels, ascending.
+
+    Heavy tails make some run stand off at some level, so the noise is drawn as heavy-tailed as it
+    is: of a row of Student's laws, from Gaussian on, the first whose lower quartile of the spread
+    is that of the `observed` curves or more. These are curves that seem flat, where no run can be
+    ahead of others; where they are few, all curves, whose lower quartile instability hardly moves.
+    """
+    floor, n_levels = replace(floor, usual=None), len(floor.design.t)
+    quartile = np.quantile(observed, _QUIET)
+    null = np.zeros(0)
+    for tail in _TAILS:
+        noise = floor.draw(stream(seed, "spread", n_levels), _N_NULL, tail=tail)
+        null = np.sort(floor.measure(noise).spread)
+        if np.quantile(null, _QUIET) >= quartile or len(observed) < _FEWEST_CURVES:
+            break
+    return null
 
 
 def _chunks(n: int, n_levels: int) -> Iterator[slice]:

@@ -86,9 +86,21 @@ class Floor:
             return f"one run a level and fewer than {_FEWEST_ROUGH} levels: noise is not known"
         return "one run a level: noise from the roughness of each curve, taken as independent"
 
-    def draw(self, rng: np.random.Generator, n: int) -> Floats:
-        """Draw curves of noise alone, variance 1, axes ``curve column``."""
+    def draw(self, rng: np.random.Generator, n: int, *, tail: float = np.inf) -> Floats:
+        """Draw curves of noise alone, axes ``curve column``.
+
+        Parameters
+        ----------
+        rng
+            Source of chance.
+        n
+            Number of curves.
+        tail
+            Degrees of freedom of Student's t; infinite: Gaussian of variance 1.
+        """
         noise = rng.standard_normal((n, len(self.level)))
+        if np.isfinite(tail):
+            noise /= np.sqrt(rng.chisquare(tail, noise.shape) / tail)
         if not (self.tracked and self.correlation):
             return noise
         root = np.linalg.cholesky(_neighbours(self.correlation, len(self.design.t)))
