@@ -74,6 +74,46 @@ def test_families_of_groups_do_not_hide_the_groups():
     assert tree.labels.max() + 1 == 8
 
 
+def blocks(overlap_of_pieces, *, strangers):
+    """Overlaps of groups in pieces of ten; .5 inside a piece, each group's own between pieces."""
+    sizes = [len(rows) + 1 for rows in overlap_of_pieces]
+    overlap, at = np.full((sum(sizes), sum(sizes)), strangers), 0
+    for size, rows in zip(sizes, overlap_of_pieces, strict=True):
+        for place, value in enumerate(rows, start=1):  # a piece is as near to all before it
+            overlap[at + place, at : at + place] = overlap[at : at + place, at + place] = value
+        at += size
+    np.fill_diagonal(overlap, 0.5)
+    return overlap * 100, np.full(len(overlap), 10)
+
+
+def test_a_large_group_in_loose_pieces_is_joined_up_to_the_break():
+    """Five pairs at .2, one group in four pieces at .08, .045, .025; strangers at .002.
+
+    Falls at 9, 8, 7 and 6 groups: 2.5, 1.8, 1.8, 12.5.
+    """
+    tree = merge_groups(*blocks([[0.2]] * 5 + [[0.08, 0.045, 0.025]], strangers=0.002))
+    assert tree.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5]
+    twin = merge_groups(*blocks([[0.2]] * 5 + [[0.08, 0.045, 0.025]], strangers=0.02))
+    assert twin.labels.max() + 1 > 6  # the last fall is 1.25: the break is before the pieces
+
+
+def test_without_a_break_the_contrast_decides():
+    """Pairs at 1.3^1 to 1.3^14 times the overlap of strangers: no fall of 1.5 before the floor."""
+    pairs = [[0.001 * 1.3**power] for power in range(14, 0, -1)]
+    tree = merge_groups(*blocks(pairs, strangers=0.001))
+    falls = tree.overlap[1:-1] / tree.overlap[2:]
+    assert falls[: 28 - tree.fewest].max() < 1.31
+    assert 14 < tree.labels.max() + 1 == tree.fewest < 28
+    assert tree.contrast[28 - tree.fewest] == tree.contrast[: 29 - tree.fewest].max()
+
+
+def test_orthogonal_strangers_have_no_logarithm_of_nothing():
+    """Overlaps of exactly 0 count as rounding, so that the fall to them is finite and the break."""
+    tree = merge_groups(*blocks([[0.2], [0.1], [0.05]], strangers=0.0))
+    assert tree.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert np.isfinite(tree.log_excess(np.arange(1, 6))).all()
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_subspaces_are_found_where_leiden_leaves_fragments(seed):
     """Eight axes a group: Leiden alone finds axes, or all in one; merging finds the groups."""
