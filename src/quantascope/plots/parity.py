@@ -111,9 +111,15 @@ def plot_exponents(tables: Mapping[str, Table], *, ax: Axes, published: Table) -
         alpha, estimate = table["alpha"][order], table["estimate"][order]
         reach = np.abs(np.stack([estimate - table["lo"][order], table["hi"][order] - estimate]))
         panel.errorbar(alpha, estimate, yerr=reach, fmt="o", color="C0", label="measured, 95 %")
-        panel.plot(alpha, table["finite"][order], "-", color="C0", label="predicted, these many")
         panel.plot(
-            alpha, table["asymptotic"][order], "--", color="black", label="predicted, endless"
+            alpha, table["finite"][order], "-", color="C0", label="predicted, this many subtasks"
+        )
+        panel.plot(
+            alpha,
+            table["asymptotic"][order],
+            "--",
+            color="black",
+            label="predicted, endlessly many",
         )
         panel.plot(
             published["alpha"], published[symbol], "s", color="C1", mfc="none",
