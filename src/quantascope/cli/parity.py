@@ -90,7 +90,7 @@ def train(
     animate: Animate = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train one network; the defaults are the paper's and take days on a processor.
+    """Train one network; the defaults are the paper's and take 4 CPU-hours.
 
     A minute: --n-tasks 50 --n 20 --k 2 --width 128 --batch-size 1000 --lr 2e-3 --steps 4000
     --n-test 20000 --n-test-each 200.
