@@ -147,8 +147,8 @@ class Floor:
 
     def split(self, values: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
         """Split curves into means over runs and what is left, offsets of tracked runs taken out."""
-        count = np.bincount(self.level)
-        mean = _sum_by(values, self.level, len(count)) / count
+        count = np.bincount(self.level, minlength=len(self.design.t))
+        mean = _sum_by(values, self.level, len(count)) / np.maximum(count, 1)
         off = values - mean[:, self.level]
         if self.tracked:
             n_steps = np.bincount(self.run)
@@ -201,25 +201,42 @@ def read_floor(series: Series, *, seed: int = 0) -> Floor:
 def _usual_noise(floor: Floor, series: Series) -> Floats | None:
     """Read off how noise goes with loss: the median variance of levels in groups of like loss.
 
-    It is made to rise with the loss, from below. Where some runs have learned a prediction and
-    others have not, the mean loss is one that few predictions stand at: what is usual there is
-    what is usual at higher losses, and not the disagreement that is to be found.
+    The loss is that of one run, the variance that of the others, so that neither chance nor
+    disagreement moves both: where some runs have learned a prediction and others have not, the run
+    that tells the loss has or has not, and what is usual there is what most predictions show.
+    Three runs a level are needed.
     """
     every = -(-len(series.losses) // _SAMPLE)
-    mean, off, count = floor.split(series.losses[::every].astype(np.float64))
-    repeated = count > 1
-    variance = _sum_by(off**2, floor.level, len(count))[:, repeated] / (count[repeated] - 1)
-    loss, variance = mean[:, repeated].ravel(), variance.ravel()
+    values = series.losses[::every].astype(np.float64)
+    order = np.lexsort((floor.run, floor.level))
+    place = np.empty(len(order), dtype=np.int64)  # of each column among those of its level
+    place[order] = np.arange(len(order)) - np.searchsorted(floor.level[order], floor.level[order])
+    found = [_others(floor, values, place == run) for run in range(place.max() + 1)]
+    loss, variance = (np.concatenate(each) for each in zip(*found, strict=True))
     n_groups = min(len(loss) // _FEWEST_ALIKE, _GROUPS)
     if n_groups < 2:
         return None
-    order = np.argsort(loss, kind="stable")
-    groups = np.array_split(order, n_groups)
-    median = np.array([np.median(variance[group]) for group in groups])
-    typical = np.minimum.accumulate(median[::-1])[::-1]
+    groups = np.array_split(np.argsort(loss, kind="stable"), n_groups)
+    typical = np.array([np.median(variance[group]) for group in groups])
     least = max(float(typical.max()) * _LEAST_RATIO, np.finfo(np.float64).tiny)
     middle = np.array([loss[group].mean() for group in groups])
     return np.stack([middle, np.log(np.maximum(typical, least)) / 2])
+
+
+def _others(floor: Floor, values: Floats, own: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Give losses under one run of each level, and the variance of the others there."""
+    _, run = np.unique(floor.run[~own], return_inverse=True)
+    rest = replace(floor, level=floor.level[~own], run=run)
+    n_levels = len(floor.design.t)
+    count = np.bincount(rest.level, minlength=n_levels)
+    columns = np.flatnonzero(own)
+    columns = columns[count[floor.level[columns]] > 1]
+    if not len(columns):
+        return np.zeros(0), np.zeros(0)
+    off = rest.split(values[:, ~own])[1]
+    squares = _sum_by(off**2, rest.level, n_levels)
+    variance = squares / np.maximum(count - 1, 1)
+    return values[:, columns].ravel(), variance[:, floor.level[columns]].ravel()
 
 
 def _lag_one(floor: Floor, losses: NDArray[np.floating[Any]]) -> Floats:
