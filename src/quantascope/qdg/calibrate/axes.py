@@ -22,16 +22,15 @@ __all__ = ["AXES_METHODS", "AxesReading", "join_fragments", "read_axes"]
 
 Floats = NDArray[np.float64]
 
-AXES_METHODS: Final = ("joined", "leiden", "spectrum")
+AXES_METHODS: Final = ("joined",)
 _RANKS: Final = 10
 """Largest groups whose sizes are fitted: where a law ends need not be known."""
-_EIGENVALUES: Final = 20
-_COARSE: Final = 1.0
 _FINE: Final = 8.0
 _FRAGMENT: Final = 75.0
-"""Leiden resolutions: 1, and one that leaves fragments of about a dozen points."""
-_BARS: Final = (1.0, 0.7, 1.3)
-"""Bars for joining, as shares of the mean; the last two show how far the slope hangs on it."""
+"""Resolution of Leiden, 8 or points / 75: it leaves fragments of about a dozen points."""
+_BARS: Final = (0.6, 0.7, 0.85, 1.0, 1.2)
+"""Bars for joining, as shares of the mean overlap: where one fails, its neighbours outvote it."""
+_MEAN: Final = _BARS.index(1.0)
 _LEAST: Final = 20
 """Members of a group that is large enough for its overlap to be read."""
 _TINY: Final = 1e-9
@@ -42,11 +41,7 @@ class AxesReading:
     """Slopes (positive, size against rank) and conditions, one column of the table each."""
 
     joined: float
-    """Zipf exponent of the ten largest groups of joined fragments, by maximum likelihood."""
-    leiden: float
-    """Zipf exponent of Leiden's sizes at resolution 1."""
-    spectrum: float
-    """Zipf exponent of the 20 largest eigenvalues of overlaps between fragments, above the mean."""
+    """Zipf exponent of the ten largest groups, by maximum likelihood; median over five bars."""
     mean: float
     """log mean squared cosine of all pairs."""
     background: float
@@ -54,7 +49,7 @@ class AxesReading:
     fine: float
     """log mean squared cosine within fragments."""
     coarse: float
-    """log mean overlap of fragments that were joined."""
+    """log mean overlap of fragments that were joined, at the mean overlap."""
     decline: float
     """Exponent with which that falls with the size of a group."""
     relatives: float
@@ -64,9 +59,9 @@ class AxesReading:
     large: float
     """log number of joined groups of 20 points or more."""
     strain: float
-    """What the slope gains when fragments are joined down to .7 of the mean overlap."""
+    """What the slope at the lowest bar has over the median."""
     slack: float
-    """What it gains when they are joined down to 1.3 of it."""
+    """What the slope at the highest bar has over the median."""
 
 
 def read_axes(vectors: NDArray[np.floating], *, seed: int = 0) -> AxesReading:
@@ -94,32 +89,29 @@ def read_axes(vectors: NDArray[np.floating], *, seed: int = 0) -> AxesReading:
     Two products of all pairs: about 1 CPU-second at 2,000 points of 2,000 numbers.
     """
     points, _ = checked_points(vectors)
-    coarse, fine = _leiden(points, seed)
+    fine = _fragments(points, seed)
     sizes = np.bincount(fine).astype(np.float64)
     sums = group_overlaps(points, [fine])[0]
     pairs = np.outer(sizes, sizes)
     apart = ~np.eye(len(sizes), dtype=bool)
     between = sums[apart].sum() / max(pairs[apart].sum(), 1.0)
-    group, *others = (join_fragments(sums, sizes, bar=share * between) for share in _BARS)
-    slope, low, high = (_largest_slope(labels, sizes) for labels in (group, *others))
+    joined = [join_fragments(sums, sizes, bar=share * between) for share in _BARS]
+    slopes = [_largest_slope(group, sizes) for group in joined]
+    group, slope = joined[_MEAN], float(np.median(slopes))
     overlap = sums / np.maximum(pairs - np.diag(sizes), 1.0)
-    joined = (group[:, None] == group) & apart
-    strangers = overlap[group[:, None] != group]
-    within = np.diag(sums).sum() / max((sizes * (sizes - 1)).sum(), 1.0)
+    kin = (group[:, None] == group) & apart
     return AxesReading(
-        joined=slope,
-        leiden=zipf_slope(np.sort(np.bincount(coarse))[::-1]),
-        spectrum=_spectrum((sums - between * pairs) / np.sqrt(pairs)),
+        joined=slope if np.isfinite(slope) else float("nan"),
         mean=_log(sums.sum() / (len(points) * (len(points) - 1.0))),
-        background=_log(np.median(overlap[apart])) if len(sizes) > 1 else float("nan"),
-        fine=_log(within),
-        coarse=_log(sums[joined].sum() / max(pairs[joined].sum(), 1.0)),
+        background=_log(float(np.median(overlap[apart]))) if len(sizes) > 1 else float("nan"),
+        fine=_log(np.diag(sums).sum() / max((sizes * (sizes - 1)).sum(), 1.0)),
+        coarse=_log(sums[kin].sum() / max(pairs[kin].sum(), 1.0)),
         decline=_decline(sums * apart, pairs * apart, group=group, sizes=sizes),
-        relatives=_relatives(strangers),
+        relatives=_relatives(overlap[group[:, None] != group]),
         fragments=_log(len(sizes) / len(points)),
         large=_log(float((np.bincount(group, weights=sizes) >= _LEAST).sum())),
-        strain=_gain(low, slope),
-        slack=_gain(high, slope),
+        strain=_gain(slopes[0], slope),
+        slack=_gain(slopes[-1], slope),
     )
 
 
@@ -161,21 +153,18 @@ def join_fragments(sums: Floats, sizes: Floats, *, bar: float) -> Labels:
     return np.unique(group, return_inverse=True)[1].astype(np.int64)
 
 
-def _leiden(points: Vectors, seed: int) -> tuple[Labels, Labels]:
+def _fragments(points: Vectors, seed: int) -> Labels:
     graph = knn_graph(points, sign_free=True)
-    resolutions = (_COARSE, max(_FINE, len(points) / _FRAGMENT))
-    coarse, fine = leiden_groupings(
-        graph, resolutions=resolutions, n_seeds=1, n_resamples=0, seed=seed
-    )
-    return coarse.labels, fine.labels
+    fine = max(_FINE, len(points) / _FRAGMENT)
+    return leiden_groupings(graph, resolutions=(fine,), n_seeds=1, n_resamples=0, seed=seed)[
+        0
+    ].labels
 
 
 def _largest_slope(group: Labels, sizes: Floats) -> float:
-    return zipf_slope(np.sort(np.bincount(group, weights=sizes))[::-1][:_RANKS])
-
-
-def _spectrum(excess: Floats) -> float:
-    return zipf_slope(np.linalg.eigvalsh(excess)[::-1][:_EIGENVALUES])
+    """Slope of the ten largest groups; infinite where fewer than three are left."""
+    slope = zipf_slope(np.sort(np.bincount(group, weights=sizes))[::-1][:_RANKS])
+    return slope if np.isfinite(slope) else float("inf")
 
 
 def _decline(sums: Floats, pairs: Floats, *, group: Labels, sizes: Floats) -> float:
@@ -192,8 +181,8 @@ def _decline(sums: Floats, pairs: Floats, *, group: Labels, sizes: Floats) -> fl
 
 
 def _gain(other: float, slope: float) -> float:
-    """Difference of slopes, at most 1; 1 where the other bar left fewer than three groups."""
-    return float(np.clip(other - slope, -1.0, 1.0)) if np.isfinite(other) else 1.0
+    """Difference of slopes, at most 1 either way."""
+    return float(np.clip(other - slope, -1.0, 1.0)) if np.isfinite(slope) else float("nan")
 
 
 def _relatives(overlap: Floats) -> float:

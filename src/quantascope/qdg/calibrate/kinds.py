@@ -12,7 +12,7 @@ from quantascope.qdg.calibrate.design import AnyRange, AxesRange, Range
 from quantascope.qdg.calibrate.readings import METHODS, Reading, read_vectors
 from quantascope.qdg.calibrate.table import Table
 
-__all__ = ["SIGNED", "SIGN_FREE", "AnyReading", "Kind", "kind_of"]
+__all__ = ["KINDS", "SIGNED", "SIGN_FREE", "AnyReading", "Kind", "kind_of"]
 
 AnyReading = Reading | AxesReading
 
@@ -29,6 +29,7 @@ class Kind:
     methods: tuple[str, ...]
     default: str
     """Method with the smallest error and the narrowest interval (docs/calibration.md)."""
+    reading: type[AnyReading]
     read: Callable[..., AnyReading]
     planted: AnyRange
     """Worlds of the shipped table."""
@@ -39,12 +40,17 @@ class Kind:
     conditions: Callable[[Table], NDArray[np.float64]]
     """Conditions that enter the belts, axes ``(world, condition)``, from columns of a table."""
     known: Mapping[str, slice]
-    """Those that enter a method's belt."""
+    """Those that enter a method's belt, if not all."""
+
+    @property
+    def read_names(self) -> tuple[str, ...]:
+        """Columns of a table that were read."""
+        return tuple(self.reading.__dataclass_fields__)
 
 
 def kind_of(reading: AnyReading) -> Kind:
     """Give the kind that a reading belongs to."""
-    return SIGN_FREE if isinstance(reading, AxesReading) else SIGNED
+    return next(kind for kind in KINDS if isinstance(reading, kind.reading))
 
 
 def _signed_conditions(rows: Table) -> NDArray[np.float64]:
@@ -69,7 +75,7 @@ def _signed_conditions(rows: Table) -> NDArray[np.float64]:
 
 def _axes_conditions(rows: Table) -> NDArray[np.float64]:
     """Conditions under which sign-free slopes were read."""
-    names = ("background", "coarse", "mean", "relatives", "strain", "slack", "large")
+    names = ("background", "coarse", "mean", "relatives", "strain", "slack")
     return np.column_stack([*(rows[name] for name in names), _thinning(rows)])
 
 
@@ -82,6 +88,7 @@ SIGNED: Final = Kind(
     table="slope_calibration",
     methods=METHODS,
     default="spectrum",
+    reading=Reading,
     read=read_vectors,
     planted=Range(),
     wide=Range(slope=(0.4, 2.2), within=(0.03, 0.97), dim=(8.0, 8000.0), between=(0.0, 0.8)),
@@ -93,6 +100,7 @@ SIGN_FREE: Final = Kind(
     table="slope_calibration_sign_free",
     methods=AXES_METHODS,
     default="joined",
+    reading=AxesReading,
     read=read_axes,
     planted=AxesRange(),
     wide=AxesRange(
@@ -110,3 +118,4 @@ SIGN_FREE: Final = Kind(
     conditions=_axes_conditions,
     known={},
 )
+KINDS: Final = (SIGNED, SIGN_FREE)
