@@ -63,10 +63,15 @@ def test_a_sweep_is_shown_again_without_its_options(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "varied", [["--alpha", "0.2,0.7", "--width", "4,8,12"], ["--n-samples", "100,200"]]
+    "varied",
+    [
+        ["--alpha", "0.2,0.7", "--width", "4,8,12"],
+        ["--n-samples", "100,200,400"],
+        ["--n-samples", "100,200"],
+    ],
 )
 def test_every_sweep_can_be_drawn(varied, tmp_path):
-    """Exponents over alphas, or, where nothing can be fitted, the first network's subtasks."""
+    """Exponents over alphas, losses none of which is fitted, or the first network's subtasks."""
     plot = tmp_path / "f.svg"
     done = invoke("sweep", str(tmp_path / "s"), *varied, *SMALL, "--plot", str(plot))
     assert done.exit_code == 0, done.output

@@ -225,9 +225,9 @@ def _emergence(table: Table, ax: Axes) -> None:
 
 def _exponent_text(exponents: Table, symbol: str) -> str:
     """Write an exponent with its interval, and the published one where there is one."""
-    rows = np.flatnonzero(exponents["name"] == symbol)
+    rows = np.flatnonzero((exponents["name"] == symbol) & np.isfinite(exponents["estimate"]))
     if not len(rows):
-        return f"{symbol}: too few points"
+        return f"{symbol} not identified"
     row = {name: column[rows[0]] for name, column in exponents.items()}
     text = f"{symbol} = {row['estimate']:.3f} [{row['lo']:.3f}, {row['hi']:.3f}]"
     known = np.isfinite(row["published"])

@@ -51,7 +51,7 @@ def scaling_tables(sweeps: Sequence[SweepTables]) -> dict[str, Table]:
         ``parameters``, ``steps``, ``samples`` (``amount``, ``loss_bits``, ``n_learned``,
         ``fitted_bits``, ``finite_bits``), each with ``_subtasks`` (``amount``, ``subtask``,
         ``loss_bits``, mean over seeds), ``exponents``, and ``published`` (``resource``, ``amount``,
-        ``loss_bits``), empty where the setting is not the paper's.
+        ``loss_bits``), empty where the subtasks are not the paper's.
     """
     tables: dict[str, Table] = {}
     exponents: list[tuple[Exponent, ParityTask]] = []
