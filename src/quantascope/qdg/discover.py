@@ -8,8 +8,7 @@ References
 Michaud et al. 2023, arXiv 2303.13506, section 5.
 """
 
-import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -19,14 +18,20 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from torch import nn
-from torch.utils import _pytree as pytree
 
 from quantascope.qdg.clusters import ClusterTables, assemble_clusters
 from quantascope.qdg.config import METHODS, ClustersConfig, GraphConfig, SketchConfig
 from quantascope.qdg.graph import knn_graph
 from quantascope.qdg.leiden import Grouping, leiden_groupings
 from quantascope.qdg.merging import merged_grouping
-from quantascope.qdg.persample import LossPerSample, chosen_parameters, sample_gradients
+from quantascope.qdg.module_gradients import (
+    How,
+    ModuleGradients,
+    as_matrices,
+    in_double,
+    n_samples,
+)
+from quantascope.qdg.persample import LossPerSample, chosen_parameters
 from quantascope.qdg.sketch import GradientSketch, normalise
 from quantascope.qdg.spectral import spectral_groupings
 from quantascope.qdg.whitening import GradientMoments, Whitening
@@ -34,10 +39,7 @@ from quantascope.qdg.whitening import GradientMoments, Whitening
 __all__ = ["Discovery", "Method", "cluster_vectors", "discover", "method_settings"]
 
 Method = Literal["default", "published"]
-How = Literal["vmap", "loop"]
 
-_SMALL: Final = 2_000_000
-"""Parameters below which a module is differentiated in double precision."""
 _WHOLE: Final = 65_536
 _ALL_WHOLE: Final = 2**28
 """Numbers of one gradient, and of all together, that are kept whole: 1 GB in single precision."""
@@ -143,7 +145,7 @@ def discover(
     names, training = _known(module, chosen), module.training
     module.eval()
     try:
-        source = _Gradients(*_precise(module, list(batches), loss_per_sample), names)
+        source = ModuleGradients(*in_double(module, list(batches), loss_per_sample), names)
         whitening = _measure(source, config) if config.whiten else None
         sketcher = GradientSketch(
             source.shapes,
@@ -257,69 +259,20 @@ def method_settings(method: str) -> tuple[SketchConfig, GraphConfig, ClustersCon
     )
 
 
-@dataclass
-class _Gradients:
-    """Per-sample gradients of some parameters, batch by batch, as often as asked."""
-
-    module: nn.Module
-    batches: list[Any]
-    loss_per_sample: LossPerSample
-    names: list[str]
-    how: How = "vmap"
-    """Becomes ``loop`` at the first layer without a batching rule, and stays."""
-
-    @property
-    def shapes(self) -> list[tuple[int, int]]:
-        """Shape (n_out, n_in) of each gradient as a matrix."""
-        parameters = [self.module.get_parameter(name) for name in self.names]
-        return [(p.shape[0], p.numel() // p.shape[0]) for p in parameters]
-
-    def all(self, step: int = 1) -> Iterator[list[torch.Tensor]]:
-        """Give the gradients of every `step`-th sample, in order, some at a time."""
-        seen = 0
-        for whole in self.batches:
-            _check_losses(self.module, whole, self.loss_per_sample)
-            begin, n = -seen % step, _n_samples(whole)
-            seen += n
-            if begin >= n:
-                continue
-            batch = whole if step == 1 else _map(lambda leaf, b=begin: leaf[b::step], whole)
-            found = self._of(batch)
-            try:
-                first = next(found)
-            except RuntimeError:  # a layer without a batching rule
-                if self.how == "loop":
-                    raise
-                self.how = "loop"
-                found = self._of(batch)
-                first = next(found)
-            yield first
-            yield from found
-
-    def _of(self, batch: Any) -> Iterator[list[torch.Tensor]]:
-        return sample_gradients(
-            self.module, batch, self.loss_per_sample, names=self.names, how=self.how
-        )
-
-
-def _wide_enough(source: _Gradients, dim: int) -> int:
+def _wide_enough(source: ModuleGradients, dim: int) -> int:
     """Give the width that keeps gradients whole, or the sketch's where they are too large."""
     whole = sum(n_out * n_in for n_out, n_in in source.shapes)
-    n_samples = sum(_n_samples(batch) for batch in source.batches)
-    return whole if whole <= _WHOLE and n_samples * whole <= _ALL_WHOLE else dim
+    samples = sum(n_samples(batch) for batch in source.batches)
+    return whole if whole <= _WHOLE and samples * whole <= _ALL_WHOLE else dim
 
 
-def _measure(source: _Gradients, config: SketchConfig) -> Whitening:
+def _measure(source: ModuleGradients, config: SketchConfig) -> Whitening:
     """Take moments of samples evenly spread over the batches."""
-    total = sum(_n_samples(batch) for batch in source.batches)
+    total = sum(n_samples(batch) for batch in source.batches)
     moments = GradientMoments(source.shapes)
     for gradients in source.all(max(1, total // config.moment_preds)):
-        moments.add([_matrix(gradient).transpose(1, 2) for gradient in gradients])
+        moments.add([as_matrices(gradient).transpose(1, 2) for gradient in gradients])
     return moments.whitening(damping=config.damping)
-
-
-def _matrix(gradient: torch.Tensor) -> torch.Tensor:
-    return gradient.reshape(*gradient.shape[:2], -1)
 
 
 def _compress(
@@ -330,7 +283,7 @@ def _compress(
     scale = torch.where(length > 0, length, torch.ones_like(length))[:, None, None]
     blocks = []
     for gradient, projection in zip(gradients, sketch.projections, strict=True):
-        matrix = (_matrix(gradient) / scale).float()
+        matrix = (as_matrices(gradient) / scale).float()
         projected = matrix if projection is None else matrix @ projection
         blocks.append(projected.transpose(1, 2))
     return sketch.compress(blocks).cpu().numpy(), length.cpu().numpy()
@@ -345,47 +298,3 @@ def _known(module: nn.Module, chosen: Iterable[str]) -> list[str]:
             f"{', '.join(list(owned)[:8])}{', ...' if len(owned) > 8 else ''}"
         )
     return names
-
-
-def _precise(
-    module: nn.Module, batches: list[Any], loss_per_sample: LossPerSample
-) -> tuple[nn.Module, list[Any], LossPerSample]:
-    """Take a small module in double precision, unless its loss mixes precisions."""
-    empty = [place for place, batch in enumerate(batches) if not _n_samples(batch)]
-    if empty or not batches:
-        found = f"batch {empty[0]} is empty" if empty else "none"
-        raise ValueError(f"batches: {found}; at least one is needed, each of one sample or more")
-    if sum(value.numel() for value in module.parameters()) >= _SMALL:
-        return module, batches, loss_per_sample
-    finer = [_map(_doubled, batch) for batch in batches]
-    try:
-        double = copy.deepcopy(module).double()
-        with torch.no_grad():
-            loss_per_sample(double, _map(lambda leaf: leaf[:1], finer[0]))
-    except (RuntimeError, TypeError):  # weights of the loss in float32, a device without doubles
-        return module, batches, loss_per_sample
-    return double, finer, loss_per_sample
-
-
-def _doubled(leaf: torch.Tensor) -> torch.Tensor:
-    return leaf.double() if leaf.is_floating_point() else leaf
-
-
-def _map(change: Callable[..., Any], batch: Any) -> Any:
-    return pytree.tree_map(change, batch)
-
-
-def _n_samples(batch: Any) -> int:
-    leaves = pytree.tree_leaves(batch)
-    return len(leaves[0]) if leaves else 0
-
-
-def _check_losses(module: nn.Module, batch: Any, loss_per_sample: LossPerSample) -> None:
-    with torch.no_grad():
-        losses = loss_per_sample(module, batch)
-    expected = (_n_samples(batch),)
-    if losses.shape != expected:
-        raise ValueError(
-            f"loss_per_sample: gave shape {tuple(losses.shape)} for a batch of {expected[0]}; "
-            f"allowed is {expected}, one loss a sample (reduction='none')"
-        )

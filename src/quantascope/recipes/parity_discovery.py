@@ -8,8 +8,7 @@ the envelope's slope reads about -1.1 where the true one is -1.4. No agreement w
 
 Cost: quick 16 CPU-s; full wants a GPU for its training (200,000 steps of 20,000 samples).
 
-Expected: published cosines agree with the subtasks by a fifth, the default method by .95 and more
-on most seeds; where the commonest subtask, half of the samples, stays in two pieces, by a half.
+Expected: published cosines agree with the subtasks by a fifth, the default method by .95 and more.
 """
 
 from dataclasses import dataclass
@@ -65,7 +64,7 @@ def run(config: Config, *, seed: int) -> RecipeResult:
     module, subtask, samples = _learned(config, seed)
     found = _discover(module, samples, method=config.method, spectral=False)
     published = _discover(module, samples, method="published", spectral=config.envelope)
-    scored = (("default", found, 1.0, 0.55), ("published", published, 0.2, 0.2))
+    scored = (("default", found, 1.0, 0.1), ("published", published, 0.2, 0.2))
     checks = [
         Check(
             name=f"adjusted Rand index, {name} method",
