@@ -259,6 +259,19 @@ def test_one_run_a_size_is_tested_and_says_where_its_noise_is_from():
     assert (table.name[:1000] == "flat").mean() > 0.9
 
 
+def test_sizes_of_one_run_borrow_the_noise_of_those_with_more():
+    """Flat curves, six runs of the second size and one of each other; at most 5 % and 3 sigma."""
+    level = np.array([0, 1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 6])
+    noise = stream(0, "uneven runs").standard_normal((3000, 12))
+    series = make_series(6 + 0.3 * noise.reshape(3000, 12, 1), n_runs=1)
+    series = replace(series, x=series.x[:7], level=level)
+    found = measure_claims(series, n_shuffles=2000)
+    assert found.floor.dof == 5
+    assert np.isnan(found.p[:, UNSTABLE]).all()
+    assert ((found.p <= LEVEL).mean(axis=0) < LEVEL + 3 * np.sqrt(LEVEL / 3000)).all()
+    assert (found.p[:, CHANGE] <= LEVEL).mean() > 0.02
+
+
 def test_what_few_levels_allow_is_tested_and_the_rest_is_nan():
     rng = stream(0, "few")
     for n_levels, n_runs, tested in (

@@ -67,6 +67,12 @@ def test_the_order_of_checkpoints_does_not_matter():
         assert series.level.tolist() == other.level.tolist()
 
 
+def test_models_of_unknown_step_make_curves_over_size():
+    last = [i for i, (_, step, _) in enumerate(KEYS) if step == 1000]
+    keys = [KEYS[i] for i in last]
+    assert over_sizes(family(keys, step=np.full(len(keys), np.nan))).x.tolist() == [1e5, 1e6, 1e7]
+
+
 def test_means_of_clusters_are_taken_within_every_run():
     series = over_sizes(family())
     cluster = np.array([1, 0, 1, -1, 0])
@@ -87,7 +93,9 @@ def test_what_is_no_family_is_refused():
         (lambda: family(KEYS[:1]), "checkpoints: 1 found"),
         (lambda: family(twice), "checkpoints m0, m18: equal size, step and seed"),
         (lambda: family(weights_sha256=hashes), "checkpoints m3, m4: equal weights"),
-        (lambda: family(step=np.full(len(KEYS), np.nan)), "checkpoint m0: step is nan"),
+        (lambda: family(step=np.full(len(KEYS), np.nan)), "m0, m2, m4: equal size, step and seed"),
+        (lambda: family(step=np.full(len(KEYS), -1.0)), "checkpoint m0: step is -1"),
+        (lambda: family(n_params=np.zeros(len(KEYS))), "checkpoint m0: n_params is 0"),
         (lambda: over_sizes(family(KEYS[:6])), "1 size"),
         (lambda: over_sizes(family(), step=7), "0 size.*at step 7"),
         (lambda: over_sizes(family(KEYS[:-1])), ""),

@@ -56,7 +56,7 @@ _DIRECTIONS: Final = ("none", "falls", "rises", "falls, then rises", "rises, the
 _MOST_LEVELS: Final = 64  # windows of neighbouring levels grow as its square
 _CHUNK: Final = 3_000_000  # cells of one window table
 _SHUFFLES: Final = (2_000, 20_000)
-_WORK: Final = 2_000_000_000  # shuffles times curves
+_WORK: Final = 5_000_000_000  # shuffles times curves
 _N_NULL: Final = 20_000
 _N_BEND: Final = 10_000
 _BEND: Final = 0.05
@@ -255,11 +255,12 @@ def measure_claims(
     if floor.dof and not series.tracked:
         most = min(max(_WORK // max(n, 1), _SHUFFLES[0]), _SHUFFLES[1])
         p[:, 0] = shuffle_test(series, n_shuffles=n_shuffles or most, seed=seed)
-    if floor.dof and n:
+    compared = int((series.n_runs > 1).sum()) > 1
+    if compared and n:
         still = p[:, 0] > _STILL
         like = spread[still] if still.sum() >= _FEWEST_CURVES else spread
         p[:, 2] = p_value(_simulate_spread(floor, like, seed=seed), spread)
-    testable = [True, len(series.x) > 2, floor.dof > 0, bends is not None]
+    testable = [True, len(series.x) > 2, compared, bends is not None]
     p = np.where(testable, np.maximum(p, p[:, :1]), np.nan)
     return Measured(p=p, falls=falls, falls_first=falls_first, at=at, floor=floor)
 

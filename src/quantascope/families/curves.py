@@ -43,6 +43,7 @@ class Checkpoints:
     n_params: Floats
     """Non-embedding parameters."""
     step: Floats
+    """NaN where unknown."""
     n_tokens: Floats
     """Training tokens; NaN where unknown."""
     seed: NDArray[np.int64]
@@ -209,15 +210,17 @@ def check_checkpoints(checkpoints: Checkpoints) -> None:
     c = checkpoints
     if len(c) < 2:
         raise DataError(f"checkpoints: {len(c)} found; a family has two sizes or steps, or more")
-    for column in ("n_params", "step"):
-        values = getattr(c, column)
-        bad = ~(np.isfinite(values) & (values >= 0))
-        if bad.any():
+    sized = np.isfinite(c.n_params) & (c.n_params > 0)
+    placed = np.isnan(c.step) | (np.isfinite(c.step) & (c.step >= 0))
+    for column, good in (("n_params", sized), ("step", placed)):
+        if not good.all():
+            at = int(np.argmin(good))
             raise DataError(
-                f"checkpoint {c.name[bad.argmax()]}: {column} is {values[bad.argmax()]}; "
-                "a finite number from 0 is needed"
+                f"checkpoint {c.name[at]}: {column} is {getattr(c, column)[at]:g}; allowed are "
+                + ("numbers above 0" if column == "n_params" else "numbers from 0")
             )
-    _refuse_twins(list(zip(c.n_params, c.step, c.seed, strict=True)), c, "size, step and seed")
+    step = np.where(np.isnan(c.step), -1.0, c.step)
+    _refuse_twins(list(zip(c.n_params, step, c.seed, strict=True)), c, "size, step and seed")
     if c.weights_sha256 is not None:
         _refuse_twins(c.weights_sha256.tolist(), c, "weights")
 
