@@ -1,14 +1,18 @@
 """Figures 2 and A4: tables laid out from planted sweeps, and panels that show them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from quantascope.core.errors import DataError
 from quantascope.pipeline.parity import SweepTables
 from quantascope.pipeline.parity_families import families_of
 from quantascope.pipeline.parity_summary import measure_exponents, predict_finite
 from quantascope.plots.figures import figure
 from quantascope.plots.parity import plot_exponents, plot_scaling
+from quantascope.recipes.parity_scaling import QUICK, run
 from quantascope.recipes.parity_tables import exponent_tables, read_published, scaling_tables
 from quantascope.theory.finite import truncated_grid
 from quantascope.theory.resources import QuantaModel, predict_loss
@@ -98,6 +102,21 @@ def test_of_several_families_the_one_with_most_points_is_shown():
     runs += over_widths(task, n_samples=400) + over_widths(task, widths=(20,), n_samples=800)
     tables = scaling_tables([planted(runs, power)])
     assert tables["samples"]["amount"].tolist() == [100, 200, 400, 800]
+
+
+def test_the_recipe_stands_on_a_finished_folder_and_without_samples(tmp_path):
+    """A second run trains nothing: the folder of another sweep is refused, its own is read."""
+    target = {"mean loss at width 5 [bit]": (1.0, 1.0, "any")}
+    config = replace(QUICK, widths=(5, 8, 13), samples=(), n_steps=40, n_evals=4, targets=target)
+    first = run(config, seed=0, work=tmp_path)
+    trained = (tmp_path / "widths" / "sweep.json").stat().st_mtime_ns
+    again = run(config, seed=0, work=tmp_path)
+    assert (tmp_path / "widths" / "sweep.json").stat().st_mtime_ns == trained
+    assert again.checks == first.checks
+    assert set(first.tables) >= {"parameters", "steps", "exponents"}
+    assert "samples" not in first.tables
+    with pytest.raises(DataError, match="another sweep"):
+        run(replace(config, n_steps=41), seed=0, work=tmp_path)
 
 
 def test_published_samples_lie_on_the_published_grid():
