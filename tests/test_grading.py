@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from quantascope.cli.app import app
 from quantascope.core.errors import ArtefactError, QuantascopeError
 from quantascope.pipeline.config import RunConfig, load_config, set_values
-from quantascope.pipeline.grading import grade_run, graded_truth
+from quantascope.pipeline.grading import GradedSkill, grade_run, graded_truth
 from quantascope.pipeline.runner import run_stages
 from quantascope.store.folder import RunFolder
 from quantascope.store.truth import TRUTH_FILE, write_truth
@@ -82,6 +83,22 @@ def test_the_command_prints_a_table_or_json(graded):
     assert found["default"] == "merged"
     assert np.isfinite([row["skill_ami"] for row in found["table"]]).all()
     assert len(found["skills"]) == len(grade.skills)
+
+
+def test_found_from_is_the_rarest_skill_before_the_first_that_is_not_found(graded):
+    def skills(*verdicts):
+        known = graded[1].skills[0].recovery
+        return tuple(
+            GradedSkill(skill=str(i), share=0.5 / 2**i, recovery=replace(known, verdict=verdict))
+            for i, verdict in enumerate(verdicts)
+        )
+
+    for verdicts, expected in (
+        (("found", "found", "missed", "found"), 0.25),
+        (("found", "found"), 0.25),
+        (("split", "found"), None),
+    ):
+        assert replace(graded[1], skills=skills(*verdicts)[::-1]).found_from == expected
 
 
 def test_a_run_without_truth_is_one_clear_line(graded, tmp_path):

@@ -50,6 +50,10 @@ def print_grade(found: "Grade") -> None:
         cells = [f"{row[name]:.2f}" for name in scores]
         rows.append((str(row["grouping"]), str(row["n_groups"]), *cells, mark or str(row["kind"])))
     print(aligned(rows))
+    n_found = sum(skill.recovery.verdict == "found" for skill in found.skills)
+    from_on = found.found_from
+    rule = f"all from a share of {from_on:.3f} on" if from_on else "the commonest one is not"
+    print(f"found: {n_found} of {len(found.skills)} skills, {rule}")
     rows = [("skill", "share", "jaccard", "recall", "precision", "verdict")]
     for skill in found.skills:
         each = skill.recovery

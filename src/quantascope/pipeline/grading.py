@@ -51,12 +51,26 @@ class Grade:
     skills: tuple[GradedSkill, ...]
     """By falling share."""
 
+    @property
+    def found_from(self) -> float | None:
+        """Least share such that every skill of this share or more is found; None if there is none.
+
+        A skill is found where a cluster has a Jaccard index of at least a half with it.
+        """
+        least = None
+        for skill in sorted(self.skills, key=lambda skill: -skill.share):
+            if skill.recovery.verdict != "found":
+                break
+            least = skill.share
+        return least
+
     def as_dict(self) -> dict[str, Any]:
         """Give all of it as plain values, for JSON."""
         return {
             "n_preds": self.n_preds,
             "n_selected": self.n_selected,
             "default": self.default,
+            "found_from": self.found_from,
             "table": self.table.to_dict(orient="records"),
             "skills": [asdict(skill) for skill in self.skills],
         }
