@@ -104,9 +104,7 @@ def run(
     ] = False,
     calibrate: Annotated[
         bool,
-        typer.Option(
-            "--calibrate", help="Plant worlds for the slope if need be; --method published."
-        ),
+        typer.Option("--calibrate", help="Plant worlds for the slope if the table does not serve."),
     ] = False,
     method: Annotated[
         str | None, typer.Option(help="default, or published: plain cosines as in the paper.")
@@ -145,21 +143,10 @@ def run(
     resolved = replace_values(_start_config(folder, config), flags)
     resolved = replace_values(resolved, _method_values(method))
     resolved = set_values(resolved, set_ or [])
-    _warn_uncalibrated(resolved)
     if dry_run:
         _print_plan(folder, resolved, overwrite or [])
         return
     _run_all(folder, resolved, workers=workers, overwrite=overwrite or [])
-
-
-def _warn_uncalibrated(config: "RunConfig") -> None:
-    """Say before the work that worlds are asked for where none will be planted."""
-    if config.ranks.calibrate and config.graph.sign_free:
-        print(
-            "note: no slope will be calibrated: gradients are compared whatever their sign "
-            "(graph.sign_free), planted worlds are not; --method published calibrates",
-            file=sys.stderr,
-        )
 
 
 def _method_values(method: str | None) -> dict[str, Any]:
@@ -208,8 +195,6 @@ def _stage_command(kind: str) -> Callable[..., None]:
         from quantascope.store.folder import RunFolder
 
         config = set_values(_start_config(folder, None), set_ or [])
-        if kind == "ranks":
-            _warn_uncalibrated(config)
         manifest = run_stages(
             RunFolder(folder),
             config,

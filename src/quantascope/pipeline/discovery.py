@@ -19,7 +19,7 @@ from quantascope.pipeline.grouping import (
     has_merged,
     has_spectral,
 )
-from quantascope.qdg.calibrate import METHODS, CalibratedSlope, calibrate_slopes, not_calibrated
+from quantascope.qdg.calibrate import CalibratedSlope, calibrate_slopes
 from quantascope.qdg.clusters import PreviousMembers, assemble_clusters
 from quantascope.qdg.graph import knn_graph
 from quantascope.qdg.labels import label_clusters
@@ -32,9 +32,6 @@ __all__ = ["make_clusters", "make_fits", "make_graph", "make_labels", "make_rank
 
 _MATCHED_WORLDS: Final = 150
 _LEVEL: Final = 0.9
-_SIGN_FREE: Final = (
-    "gradients are compared whatever their sign, planted worlds are not; the published method is"
-)
 
 
 def make_graph(context: StageContext) -> dict[str, Any]:
@@ -133,10 +130,13 @@ def _calibrated(context: StageContext) -> list[CalibratedSlope]:
     """Read the run's slope without its bias, where the table serves or worlds are planted."""
     config = context.config.ranks
     sketch = open_array(context.run.stage("sketch"), "sketch", name="sketch.zarr")
-    if context.run.require("graph").config.get("sign_free", False):
-        return not_calibrated(METHODS, _SIGN_FREE, level=_LEVEL, population=sketch.shape[0])
-    worlds = _MATCHED_WORLDS * config.calibrate
-    return calibrate_slopes(np.asarray(sketch[:]), level=_LEVEL, simulate=worlds, seed=config.seed)
+    return calibrate_slopes(
+        np.asarray(sketch[:]),
+        sign_free=bool(context.run.require("graph").config.get("sign_free", False)),
+        level=_LEVEL,
+        simulate=_MATCHED_WORLDS * config.calibrate,
+        seed=config.seed,
+    )
 
 
 def make_fits(context: StageContext) -> dict[str, Any]:

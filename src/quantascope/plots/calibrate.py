@@ -35,12 +35,12 @@ def plot_calibrated(table: Table, ax: Axes) -> Axes:
     Parameters
     ----------
     table
-        Columns ``slope`` (true), ``estimate``, ``lo``, ``hi``, and ``envelope``, the slope before.
+        Columns ``slope`` (true), ``read``, the slope before, ``estimate``, ``lo``, ``hi``.
     ax
         Where to draw.
     """
     _diagonal(table["slope"], ax)
-    ax.plot(table["slope"], table["envelope"], ".", color="0.6", label="envelope, not calibrated")
+    ax.plot(table["slope"], table["read"], ".", color="0.6", label="as read")
     ax.vlines(table["slope"], table["lo"], table["hi"], color="C0", linewidth=0.6, alpha=0.6)
     ax.plot(table["slope"], table["estimate"], ".", color="C0", label="calibrated, 90 %")
     ax.set_xlabel("true slope of size against rank")

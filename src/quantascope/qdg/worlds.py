@@ -230,8 +230,9 @@ def subspace_world(sizes: Sizes, kind: Subspaces, *, dim: int, seed: int = 0) ->
     ``x = +-(sqrt(g_i) U_i z_p + sqrt(o) q_p + sqrt(s) B y + sqrt(1 - g_i - o - s) e)``, divided by
     its length. The axes of the group U_i (1 to 8, drawn), the direction q_p of the pattern, the
     axes B of all and the noise e are from N(0, I_d), y is from the sphere, and so is ``z_p`` but
-    for a power of its coefficients. Two patterns of one group have a mean squared cosine of ``g_i^2 / r_i``; it is
-    ``overlap (n_i / n_1)^-flattening`` but for a factor ``exp(.3 N(0, 1))``.
+    for a power of its coefficients. Two patterns of one group have a mean squared cosine of
+    ``g_i^2 / r_i``; it is ``overlap (n_i / n_1)^-flattening`` but for a factor
+    ``exp(.3 N(0, 1))``.
 
     Parameters
     ----------

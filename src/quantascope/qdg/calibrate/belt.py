@@ -23,6 +23,10 @@ Floats = NDArray[np.float64]
 _PENALTIES: Final = (1e-5, 1e-4, 1e-3, 1e-2)
 _N_FREE: Final = 4
 """Leading terms that are not penalised: the cubic in the true slope."""
+_ROUNDS: Final = 8
+"""Of weights and fits: they change by less than a hundredth of the scatter after that."""
+_NORMAL_MEDIAN: Final = 1.4826
+"""Standard deviation of a normal over its median size."""
 _GRID: Final = 1201
 _CORE: Final = 0.25
 """Level of the belt whose middle is the estimate: narrow, yet no chance crossing decides."""
@@ -60,6 +64,8 @@ class Belt:
     """Scatter of left-out worlds in units of the spread, rising, axis ``world``."""
     ends: tuple[float, float]
     """True slopes that the table spans."""
+    n_mean: int | None = None
+    """Leading conditions that enter the mean; None for all."""
 
     def invert(self, read: float, conditions: Floats, *, level: float = 0.9) -> Inverted:
         """Find the true slopes at which a read slope is no surprise.
@@ -97,7 +103,7 @@ class Belt:
             )
         slopes = np.linspace(*self.ends, _GRID)
         at = np.repeat(standard[None, :], _GRID, axis=0)
-        mean = _mean_terms(slopes, at) @ self.coefficients
+        mean = _mean_terms(slopes, at[:, : self.n_mean]) @ self.coefficients
         excess = (read - mean) / np.exp(_spread_terms(slopes, at) @ self.spread)
         inside, core = (self._accepted(excess, at) for at in (level, min(level, _CORE)))
         if not len(inside):
@@ -116,7 +122,14 @@ class Belt:
         return np.flatnonzero((excess >= low) & (excess <= high))
 
 
-def fit_belt(slope: Floats, read: Floats, conditions: Floats) -> Belt:
+def fit_belt(
+    slope: Floats,
+    read: Floats,
+    conditions: Floats,
+    *,
+    n_mean: int | None = None,
+    cap: float = float("inf"),
+) -> Belt:
     """Fit a belt to a table of worlds.
 
     Parameters
@@ -125,6 +138,11 @@ def fit_belt(slope: Floats, read: Floats, conditions: Floats) -> Belt:
         True and read slope, axis ``world``; rows without a read slope are left out.
     conditions
         Axes ``(world, condition)``.
+    n_mean
+        Leading conditions that enter the mean; None for all. All enter the scatter.
+    cap
+        Robust standard deviations beyond which an error pulls on the mean no harder (Huber);
+        infinite for least squares.
 
     Returns
     -------
@@ -143,14 +161,14 @@ def fit_belt(slope: Floats, read: Floats, conditions: Floats) -> Belt:
     center, scale = conditions.mean(axis=0), conditions.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     standard = (conditions - center) / scale
-    terms = _mean_terms(slope, standard)
+    terms = _mean_terms(slope, standard[:, :n_mean])
     if len(terms) < 2 * terms.shape[1]:
         raise ValueError(
             f"slope: {len(terms)} worlds with a read slope; at least {2 * terms.shape[1]} "
             "are needed"
         )
-    fits = [_ridge(terms, read, penalty) for penalty in _PENALTIES]
-    coefficients, left_out = min(fits, key=lambda fit: float(np.square(fit[1]).sum()))
+    fits = [_capped_ridge(terms, read, penalty, cap=cap) for penalty in _PENALTIES]
+    coefficients, left_out, _ = min(fits, key=lambda fit: fit[2])
     shape = _spread_terms(slope, standard)
     log_error = np.log(np.abs(left_out) + 1e-3 * np.abs(left_out).mean())
     spread, _ = _ridge(shape, log_error, 1e-2, n_free=1)
@@ -165,16 +183,37 @@ def fit_belt(slope: Floats, read: Floats, conditions: Floats) -> Belt:
         spread=spread,
         residuals=np.sort(left_out / np.exp(shape @ spread)),
         ends=(float(slope.min()), float(slope.max())),
+        n_mean=n_mean,
     )
 
 
+def _capped_ridge(
+    terms: Floats, y: Floats, penalty: float, *, cap: float
+) -> tuple[Floats, Floats, float]:
+    """Coefficients, left-out errors, and their sum of squares, each with its weight."""
+    weight = np.ones(len(y))
+    coefficients, left_out = _ridge(terms, y, penalty)
+    for _ in range(_ROUNDS if np.isfinite(cap) else 0):
+        size = np.maximum(np.abs(left_out), 1e-12)
+        weight = np.minimum(1.0, cap * _NORMAL_MEDIAN * np.median(size) / size)
+        coefficients, left_out = _ridge(terms, y, penalty, weight=weight)
+    return coefficients, left_out, float(weight @ np.square(left_out))
+
+
 def _ridge(
-    terms: Floats, y: Floats, penalty: float, *, n_free: int = _N_FREE
+    terms: Floats,
+    y: Floats,
+    penalty: float,
+    *,
+    n_free: int = _N_FREE,
+    weight: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Coefficients, and what each row is off when it is left out (exact, from the hat matrix)."""
-    weight = np.full(terms.shape[1], penalty * len(y))
-    weight[:n_free] = 0.0
-    solution = np.linalg.solve(terms.T @ terms + np.diag(weight), terms.T)
+    weighed = terms if weight is None else terms * weight[:, None]
+    total = len(y) if weight is None else float(weight.sum())
+    penalties = np.full(terms.shape[1], penalty * total)
+    penalties[:n_free] = 0.0
+    solution = np.linalg.solve(terms.T @ weighed + np.diag(penalties), weighed.T)
     coefficients = solution @ y
     leverage = np.einsum("ij,ji->i", terms, solution)
     return coefficients, (y - terms @ coefficients) / (1 - np.minimum(leverage, 0.99))

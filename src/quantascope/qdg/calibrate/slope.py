@@ -24,7 +24,7 @@ from quantascope.qdg.calibrate.table import Table, format_table, shipped_table, 
 
 __all__ = ["CalibratedSlope", "calibrate_reading", "calibrate_slopes"]
 
-_FEWEST_WORLDS: Final = 80
+_FEWEST_WORLDS: Final = 90
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def calibrate_slopes(
         Confidence of the interval, in (0, 1).
     simulate
         Worlds to plant for these vectors where the table does not serve; 0 for none, else at least
-        80. At 2,000 points a world costs about 2 CPU-seconds, and 60 more find the range.
+        90. At 2,000 points a world costs about 2 CPU-seconds, and 60 more find the range.
     seed
         Seed of sample, clusterings and worlds.
 
@@ -187,7 +187,9 @@ def calibrate_reading(
     for method in methods:
         read, known = getattr(reading, method), kind.known.get(method, slice(None))
         try:
-            belt = fit_belt(rows["slope"], rows[method], worlds[:, known])
+            belt = fit_belt(
+                rows["slope"], rows[method], worlds[:, known], n_mean=kind.n_mean, cap=kind.cap
+            )
         except ValueError as error:  # too few worlds in which the method read a slope
             found += not_calibrated((method,), str(error), level=level, population=population)
             continue
