@@ -18,7 +18,7 @@ FORMS = {
 }
 
 
-def curves(form, *, n_runs, noise, seed=0, tracked=False):
+def curves(form, *, n_runs, noise, seed=0, tracked=False, offset=2.0):
     """Draw curves that cross 3 nat at random places; give the truth as x."""
     rng = stream(seed, "emergence", form)
     middle = rng.uniform(0.1, 0.9, (N, 1))
@@ -27,8 +27,8 @@ def curves(form, *, n_runs, noise, seed=0, tracked=False):
     at = X[0] * (X[-1] / X[0]) ** middle[:, 0]
     if not tracked:
         return make_series(losses, n_runs=n_runs), at
-    offset = 2 * noise * rng.standard_normal((N, 1, n_runs))
-    return make_series((losses + offset).transpose(0, 2, 1), n_runs=n_runs, tracked=True), at
+    losses += offset * noise * rng.standard_normal((N, 1, n_runs))
+    return make_series((losses).transpose(0, 2, 1), n_runs=n_runs, tracked=True), at
 
 
 def covered(found, at):
@@ -45,15 +45,30 @@ def test_intervals_at_a_fixed_loss_cover_at_least_at_their_level(form, noise):
     assert covered(find_emergence(series, threshold=3.0, level=0.9, n_shuffles=50), at) > BOUND
 
 
-@pytest.mark.parametrize("n_runs", [1, 3])
-def test_intervals_cover_along_steps_and_from_roughness(n_runs):
-    """Offsets of runs, twice the noise; with one run its offset moves the crossing and is no error.
-
-    So one run is asked for its own crossing, which the roughness of a step hides: no step here.
-    """
-    series, at = curves("line", n_runs=n_runs, noise=0.2, tracked=n_runs > 1)
+@pytest.mark.parametrize("offset", [0.0, 2.0, 10.0])
+def test_intervals_cover_along_steps_whatever_the_offsets_of_runs(offset):
+    """In units of the noise; they are ends, not infinite, where offsets are as small as it."""
+    series, at = curves("line", n_runs=3, noise=0.05, tracked=True, offset=offset)
     found = find_emergence(series, threshold=3.0, level=0.9, n_shuffles=50)
     assert covered(found, at) > BOUND
+    inside = (at > X[1]) & (at < X[-2])
+    assert offset > 2 or (np.isfinite(found.hi) & (found.lo > 0))[inside].mean() > 0.99
+
+
+def test_offsets_left_out_would_not_be_covered():
+    """Twin: runs taken as without offsets, by the error of slopes alone."""
+    series, at = curves("line", n_runs=3, noise=0.05, tracked=True, offset=10.0)
+    mean = series.losses.reshape(N, 3, 8).mean(axis=1)
+    z = (mean - 3) / (0.05 / np.sqrt(3))
+    lo = np.append(X, 0)[np.where(z > 3, LEVELS, -1).max(axis=1)]
+    hi = np.append(X, np.inf)[np.where(z < -3, LEVELS, 8).min(axis=1)]
+    assert ((lo <= at) & (at <= hi)).mean() < BOUND
+
+
+def test_intervals_cover_from_roughness():
+    """One run, straight in log x: a bend would count as noise."""
+    series, at = curves("line", n_runs=1, noise=0.2)
+    assert covered(find_emergence(series, threshold=3.0, level=0.9), at) > BOUND
 
 
 @pytest.mark.parametrize("tracked", [False, True])

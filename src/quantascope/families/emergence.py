@@ -13,7 +13,6 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from quantascope.core.rng import stream
 from quantascope.families.classes import CLAIMS, measure_claims
@@ -28,6 +27,8 @@ _OUTER: Final = (0.25, 0.75)
 """Shares of the drop between which its middle half lies."""
 _BLOCK: Final = 1 << 14
 _N_DRAWS: Final = 20_000
+_OFFSETS: Final = (0.0, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0)
+"""Standard deviation of runs' offsets over that of their noise."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,8 +112,8 @@ def find_emergence(
     Gaussian noise alike at all levels: each level's mean is compared with the threshold (or with
     the mean of first and last level), and the critical value is that of the largest of all
     comparisons on simulated noise, measured alike. Along steps a fixed threshold is not spared
-    the runs' offsets: there it is Student's, with one degree of freedom less than there are runs,
-    Bonferroni over levels.
+    the runs' offsets: simulated runs have them too, as large beside their noise as the curves'
+    are in the median.
 
     Examples
     --------
@@ -131,7 +132,7 @@ def find_emergence(
         raise ValueError(f"level: {level} found; allowed are numbers between 0 and 1")
     measured = measure_claims(series, steps=False, n_shuffles=n_shuffles, seed=seed)
     claims, floor = measured.p, measured.floor
-    critical = _critical(floor, level=level, seed=seed, middle=threshold is None)
+    critical = _critical(series, floor, level=level, seed=seed, middle=threshold is None)
     blocks = [
         _find(series.rows(slice(i, i + _BLOCK)), floor, threshold=threshold, critical=critical)
         for i in range(0, max(len(series.losses), 1), _BLOCK)
@@ -193,16 +194,34 @@ def _with_offsets(floor: Floor, means: Means, losses: NDArray[np.floating[Any]])
     return np.maximum(np.sqrt(variance / n_runs), means.error)
 
 
-def _critical(floor: Floor, *, level: float, seed: int, middle: bool) -> float:
+def _critical(series: Series, floor: Floor, *, level: float, seed: int, middle: bool) -> float:
     """Give the size that no level's comparison exceeds with probability `level` by noise alone."""
-    n_levels = len(floor.design.t)
-    if _offsets(floor) and not middle:
-        n_runs = len(np.unique(floor.run))
-        return float(student.ppf(1 - (1 - level) / (2 * n_levels), n_runs - 1))
-    floor = replace(floor, usual=None)
-    means = floor.measure(floor.draw(stream(seed, "emergence", n_levels), _N_DRAWS))
-    z = _against_the_middle(means) if middle else means.y / means.error
+    plain, rng = replace(floor, usual=None), stream(seed, "emergence", len(floor.level))
+    noise = plain.draw(rng, _N_DRAWS)
+    if _offsets(floor) and not middle and len(series.losses):
+        noise = _like_offsets(plain, noise, series.losses[:: -(-len(series.losses) // _BLOCK)], rng)
+        means = plain.measure(noise)
+        z = means.y / _with_offsets(plain, means, noise)
+    else:
+        means = plain.measure(noise)
+        z = _against_the_middle(means) if middle else means.y / means.error
     return float(np.quantile(np.abs(z).max(axis=1), level))
+
+
+def _like_offsets(
+    floor: Floor, noise: Floats, losses: NDArray[np.floating[Any]], rng: np.random.Generator
+) -> Floats:
+    """Add offsets to simulated runs, as large beside their noise as the curves' are."""
+    offset = rng.standard_normal((len(noise), len(np.unique(floor.run))))[:, floor.run]
+    wanted = np.median(_offset_ratio(floor, losses))
+    found = [np.median(_offset_ratio(floor, noise + size * offset)) for size in _OFFSETS]
+    return noise + np.interp(wanted, found, _OFFSETS) * offset
+
+
+def _offset_ratio(floor: Floor, losses: NDArray[np.floating[Any]]) -> Floats:
+    """Give the spread of runs, offsets counted in, over that without; axis ``curve``."""
+    means = floor.measure(losses)
+    return np.asarray((_with_offsets(floor, means, losses) / means.error).mean(axis=1))
 
 
 def _bracket(z: Floats, x: Floats, critical: float) -> tuple[Floats, Floats]:
