@@ -131,13 +131,15 @@ def test_figure_2_has_a_column_for_each_resource_with_emergence_below():
     with figure() as (drawn, ax):
         first = plot_scaling(tables, ax=ax)
         panels = drawn.axes
-        assert len(panels) == 4
+        assert len(panels) == 5  # the last is the bar of colours
         labels = {text.get_text() for text in first.get_legend().get_texts()}
         assert {"measured here", "published", "power law, fitted"} <= labels
         assert "published" not in {t.get_text() for t in panels[1].get_legend().get_texts()}
-        assert first.get_title() == "alpha_N = 0.300 [0.300, 0.300]\npublished 0.378"
+        assert (
+            first.get_title() == "alpha_N = 0.300 [0.300, 0.300]\npublished 0.378, widths 9 to 300"
+        )
         assert first.get_xlabel()
-        assert len(panels[2].get_lines()) == 60
+        assert panels[2].collections[0].get_array().shape == (60, 3)
 
 
 def test_figure_a4_has_a_panel_for_each_exponent():

@@ -4,40 +4,34 @@ A table is a mapping of column names to arrays of equal length. Points are measu
 or predictions and say so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-__all__ = [
-    "MOST_LINES",
-    "draw_subtasks",
-    "plot_exponents",
-    "plot_parity_exponents",
-    "plot_scaling",
-]
+__all__ = ["plot_exponents", "plot_parity_exponents", "plot_scaling"]
 
 Floats = NDArray[np.floating[Any]]
 Table = Mapping[str, NDArray[Any]]
 
 _RESOURCES: Final = {
-    "parameters": ("parameters, N", "alpha_N"),
-    "steps": ("training step, S", "alpha_S"),
-    "samples": ("samples, D", "alpha_D"),
+    "parameters": ("parameters, N", "alpha_N", "widths 9 to 300"),
+    "steps": ("training step, S", "alpha_S", "width 300"),
+    "samples": ("samples, D", "alpha_D", "width 500"),
 }
-_COLOURS: Final = "viridis"
-MOST_LINES: Final = 60
-_LEAST_BITS: Final = 0.01
+"""Label of the axis, exponent, and what the published one was measured on."""
+_MOST_RANKS: Final = 60
+_LONG: Final = 2.5
+"""Decades from which an axis is labelled at powers of ten alone."""
 _PANEL: Final = 3.5
 """Width of a panel [inch]."""
 
 
 def plot_scaling(tables: Mapping[str, Table], *, ax: Axes) -> Axes:
-    """Draw mean losses over parameters, steps and samples, and below them those of the subtasks.
+    """Draw mean losses over parameters, steps and samples, and below them maps of the subtasks'.
 
     Parameters
     ----------
@@ -62,20 +56,22 @@ def plot_scaling(tables: Mapping[str, Table], *, ax: Axes) -> Axes:
     panels = _panels(ax, (2, len(names)), height=6.2, sharex="col", sharey="row")
     published = tables["published"]
     for name, above, below in zip(names, panels[0], panels[1], strict=True):
-        label, symbol = _RESOURCES[name]
+        label, symbol, widths = _RESOURCES[name]
         here = published["resource"] == name
         _mean_losses(tables[name], above)
         if here.any():
             points = published["amount"][here], published["loss_bits"][here]
             above.plot(*points, "s", color="C1", mfc="none", label="published")
-        above.set_title(_exponent_text(tables["exponents"], symbol), fontsize="small")
-        _emergence(tables[f"{name}_subtasks"], below)
+        above.set_title(_exponent_text(tables["exponents"], symbol, widths), fontsize="small")
+        shown = _emergence(tables[f"{name}_subtasks"], below)
         _plain_ticks(below.xaxis, ticker.EngFormatter(sep=""))
         below.set_xlabel(label)
     first: Axes = panels[0, 0]
     first.set_xlabel(_RESOURCES[names[0]][0])
     first.set_ylabel("mean loss [bit]")
-    panels[1, 0].set_ylabel("loss of one subtask [bit]")
+    panels[1, 0].set_ylabel("subtask, by frequency")
+    bar = panels[1, -1].figure.colorbar(shown, ax=panels[1, :], fraction=0.03, pad=0.01)
+    bar.set_label("its loss [bit]")
     for row in panels[:, 0]:
         _plain_ticks(row.yaxis, ticker.FormatStrFormatter("%g"))
     for above in panels[0]:
@@ -132,36 +128,6 @@ def plot_exponents(tables: Mapping[str, Table], *, ax: Axes, published: Table) -
     return panels[0]
 
 
-def draw_subtasks(
-    x: NDArray[Any], bits: Floats, shown: Sequence[int] | NDArray[np.integer], *, ax: Axes
-) -> str:
-    """Draw the losses of subtasks as lines on logarithmic axes, light for common ones.
-
-    Parameters
-    ----------
-    x
-        Amounts or steps, axis ``amount``.
-    bits
-        Losses [bit], axes ``(amount, task)``.
-    shown
-        Subtasks from the commonest on; the first 60 are drawn.
-    ax
-        Where to draw.
-
-    Returns
-    -------
-    str
-        Colour of the middle one, for a legend.
-    """
-    shown = shown[:MOST_LINES]
-    colours = mpl.colormaps[_COLOURS](np.linspace(0.92, 0.0, len(shown)))
-    for place, task in list(enumerate(shown))[::-1]:
-        ax.plot(x, bits[:, task], color=colours[place], lw=0.8, alpha=0.8)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    return mpl.colors.to_hex(colours[len(shown) // 2])
-
-
 def plot_parity_exponents(table: Mapping[str, NDArray[Any]], ax: Axes, *, capacity: float) -> Axes:
     """Draw measured exponents in parameters against alpha, with two predictions.
 
@@ -198,7 +164,8 @@ def _panels(ax: Axes, shape: tuple[int, int], *, height: float, **shared: Any) -
 
 def _plain_ticks(axis: Any, style: ticker.Formatter) -> None:
     """Label 1, 2 and 5 of each decade, so that short axes say more than one number."""
-    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    span = float(np.ptp(np.log10(axis.get_view_interval())))
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if span < _LONG else (1,)))
     axis.set_major_formatter(style)
     axis.set_minor_formatter(ticker.NullFormatter())
 
@@ -216,14 +183,29 @@ def _mean_losses(table: Table, ax: Axes) -> None:
             ax.loglog(amount[order], line, style, color="black", lw=1.2, label=label)
 
 
-def _emergence(table: Table, ax: Axes) -> None:
-    amounts, subtasks = np.unique(table["amount"]), np.unique(table["subtask"])
-    bits = table["loss_bits"].reshape(len(amounts), len(subtasks))
-    draw_subtasks(amounts, bits, np.arange(len(subtasks)), ax=ax)
-    ax.set_ylim(_LEAST_BITS, 1.5)
+def _emergence(table: Table, ax: Axes) -> Any:
+    """Draw a map of losses, commonest subtasks at the bottom; dark where one is learned."""
+    amounts, subtasks = np.unique(table["amount"]), np.unique(table["subtask"])[:_MOST_RANKS]
+    bits = table["loss_bits"].reshape(len(amounts), -1)[:, : len(subtasks)]
+    drawn = ax.pcolormesh(
+        _edges(amounts), np.append(subtasks, subtasks[-1] + 1) - 0.5, bits.T,
+        cmap="viridis", vmin=0.0, vmax=1.0, rasterized=True,
+    )  # fmt: skip
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.grid(visible=False)
+    return drawn
 
 
-def _exponent_text(exponents: Table, symbol: str) -> str:
+def _edges(amounts: Floats) -> Floats:
+    """Give the borders of cells around rising amounts, halfway in their logarithms."""
+    logs = np.log(amounts)
+    half = np.diff(logs) / 2 if len(logs) > 1 else np.array([0.1])
+    first, last = logs[0] - half[0], logs[-1] + half[-1]
+    return np.exp(np.concatenate([[first], logs[:-1] + half[: len(logs) - 1], [last]]))
+
+
+def _exponent_text(exponents: Table, symbol: str, widths: str) -> str:
     """Write an exponent with its interval, and the published one where there is one."""
     rows = np.flatnonzero((exponents["name"] == symbol) & np.isfinite(exponents["estimate"]))
     if not len(rows):
@@ -231,4 +213,4 @@ def _exponent_text(exponents: Table, symbol: str) -> str:
     row = {name: column[rows[0]] for name, column in exponents.items()}
     text = f"{symbol} = {row['estimate']:.3f} [{row['lo']:.3f}, {row['hi']:.3f}]"
     known = np.isfinite(row["published"])
-    return f"{text}\npublished {row['published']:.3f}" if known else text
+    return f"{text}\npublished {row['published']:.3f}, {widths}" if known else text

@@ -1,8 +1,9 @@
 """Figures of subtasks falling one after another, and of skills learned."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 
 from quantascope.core.units import nats_to_bits
 from quantascope.plots.figures import figure
-from quantascope.plots.parity import MOST_LINES, draw_subtasks
 
 __all__ = [
     "frames_of_subtasks",
@@ -21,6 +21,9 @@ __all__ = [
 ]
 
 Floats = NDArray[np.floating[Any]]
+
+_COLOURS: Final = "viridis"
+_MOST_LINES: Final = 60
 
 
 def plot_subtasks(
@@ -46,16 +49,20 @@ def plot_subtasks(
     until
         Draw only so many evaluations, in axes fit for all; None for all.
     """
-    bits, order = nats_to_bits(losses), np.argsort(-frequencies, kind="stable")
-    colour = draw_subtasks(steps[:until], bits[:until], order, ax=ax)
+    bits, shown = nats_to_bits(losses), np.argsort(-frequencies, kind="stable")[:_MOST_LINES]
+    colours = mpl.colormaps[_COLOURS](np.linspace(0.92, 0.0, len(shown)))
+    for place, task in list(enumerate(shown))[::-1]:
+        ax.plot(steps[:until], bits[:until, task], color=colours[place], lw=0.8, alpha=0.8)
     mean = bits @ frequencies
     ax.plot(steps[:until], mean[:until], color="black", lw=2.4, label="mean over all samples")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
     ax.set_xlim(steps[0], steps[-1])
     ax.set_ylim(max(0.5 * mean.min(), 0.01), 1.5)
     ax.set_xlabel("training step")
     ax.set_ylabel("loss [bit]")
-    name = f"one subtask each, the {min(len(order), MOST_LINES)} commonest (light: common)"
-    ax.plot([], [], color=colour, lw=0.8, label=name)
+    name = f"one subtask each, the {len(shown)} commonest (light: common)"
+    ax.plot([], [], color=colours[len(shown) // 2], lw=0.8, label=name)
     ax.legend(loc="lower left")
     return ax
 
