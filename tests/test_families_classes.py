@@ -325,5 +325,10 @@ def test_arguments_out_of_range_are_refused():
         classify(series, level=0)
     with pytest.raises(ValueError, match="correction: 'no'"):
         classify(series, correction="no")
-    with pytest.raises(ValueError, match="65 levels"):
-        classify(make_series(np.ones((1, 65, 2)), n_runs=2))
+    for n_levels in (1, 65):
+        with pytest.raises(ValueError, match=f"{n_levels} levels"):
+            classify(make_series(np.ones((1, n_levels, 2)), n_runs=2))
+    with pytest.raises(ValueError, match="n_shuffles: 0"):
+        classify(series, n_shuffles=0)
+    with pytest.raises(DataError, match="NaN"):
+        classify(make_series(np.full((1, 7, 3), np.nan), n_runs=3))

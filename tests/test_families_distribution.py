@@ -112,3 +112,5 @@ def test_parts_counted_otherwise_do_not_merge():
         counted(values).add(values[:, :2])
     with pytest.raises(ValueError, match="upper"):
         counted(values, upper=0)
+    with pytest.raises(ValueError, match="thresholds"):
+        counted(values, thresholds=(np.nan,))

@@ -165,7 +165,8 @@ def classify(
     ValueError
         If an argument is out of its range.
     DataError
-        If nothing could be tested: one run a level, and fewer than five levels.
+        If a loss is not finite, or nothing could be tested: one run a level, and fewer than five
+        levels.
 
     Notes
     -----
@@ -228,10 +229,12 @@ def measure_claims(
 
     Arguments as `classify`; without `steps` the test for "sharp", the dearest, is left out.
     """
-    if len(series.x) > _MOST_LEVELS:
+    if not 2 <= len(series.x) <= _MOST_LEVELS:
         raise ValueError(
-            f"series: {len(series.x)} levels found; allowed are {_MOST_LEVELS}: leave some out"
+            f"series: {len(series.x)} levels found; allowed are 2 to {_MOST_LEVELS}: leave some out"
         )
+    if not np.isfinite(series.losses).all():
+        raise DataError("series: NaN or infinite losses found; make_curves says where")
     floor = read_floor(series, seed=seed)
     if not floor.enough:
         raise DataError(f"series: nothing can be tested ({floor.method}); add seeds or levels")
@@ -253,8 +256,9 @@ def measure_claims(
             p[part, 3], at[part] = _find_steps(floor, bends, means, null=null)
         advance(len(p[part]))
     if floor.dof and not series.tracked:
-        most = min(max(_WORK // max(n, 1), _SHUFFLES[0]), _SHUFFLES[1])
-        p[:, 0] = shuffle_test(series, n_shuffles=n_shuffles or most, seed=seed)
+        if n_shuffles is None:
+            n_shuffles = min(max(_WORK // max(n, 1), _SHUFFLES[0]), _SHUFFLES[1])
+        p[:, 0] = shuffle_test(series, n_shuffles=n_shuffles, seed=seed)
     compared = int((series.n_runs > 1).sum()) > 1
     if compared and n:
         still = p[:, 0] > _STILL

@@ -87,6 +87,8 @@ class LossDistribution:
             raise ValueError(f"n_models, n_bins: {n_models}, {n_bins} found; allowed: from 1")
         if not (np.isfinite(upper) and upper > 0):
             raise ValueError(f"upper: {upper} found; allowed are finite losses above 0 [nat]")
+        if not all(np.isfinite(t) and t > 0 for t in thresholds):
+            raise ValueError(f"thresholds: {thresholds} found; allowed are losses above 0 [nat]")
         self.upper, self.thresholds = float(upper), tuple(map(float, thresholds))
         self.counts: Counts = np.zeros((n_models, n_bins + 1), dtype=np.int64)
         """Axes ``model bin``; the last bin has all losses from `upper` on."""
