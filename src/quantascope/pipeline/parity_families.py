@@ -173,21 +173,17 @@ def _over_steps(
     shared = curves[chosen[0]].steps
     for place in chosen[1:]:  # networks that stopped early or diverged have fewer
         shared = np.intersect1d(shared, curves[place].steps)
-    at = [np.isin(curves[place].steps, shared) for place in chosen]
-    subtasks = np.stack(
-        [curves[place].subtasks[rows] for place, rows in zip(chosen, at, strict=True)]
-    )
+    at = [(curves[place], np.isin(curves[place].steps, shared)) for place in chosen]
+    subtasks = np.stack([curve.subtasks[rows] for curve, rows in at])
     return [
         Family(
             by="S",
             task=runs[chosen[0]].task,
             amounts=shared.astype(np.float64),
-            losses=np.stack(
-                [curves[place].test[rows] for place, rows in zip(chosen, at, strict=True)]
-            ),
+            losses=np.stack([curve.test[rows] for curve, rows in at]),
             subtasks=subtasks,
             learned=(subtasks < _COUNTED_NATS).sum(axis=2).astype(np.float64),
-            curves=tuple(curves[place] for place in chosen),
+            curves=tuple(curve for curve, _ in at),
         )
     ]
 
