@@ -10,6 +10,7 @@ from quantascope.cli.grade import grade
 from quantascope.core.errors import ArtefactError
 from quantascope.pipeline.grading import grade_run
 from quantascope.qdg.config import ClustersConfig
+from quantascope.reader.conclusions import conclusions
 from quantascope.store.check import validate_run
 from quantascope.store.folder import RunFolder
 from quantascope.store.truth import TRUTH_FILE, read_truth
@@ -59,6 +60,23 @@ def test_the_run_is_sound_and_reads_like_any_other(found_and_run, world):
     for doc, (text, target) in enumerate(texts[:5]):
         pred = run.pred(int(run.offsets[doc + 1]) - 1)
         assert (pred.text, pred.target) == (text, target)
+
+
+def test_small_gradients_are_compared_whole_and_the_report_says_so(found_and_run, world):
+    """112 numbers of the lower half fit into 128 places; 8 places are a sketch."""
+    found, folder = found_and_run
+    assert found.exact
+    said = " ".join(conclusions(quantascope.load(folder)))
+    assert "compared whole" in said
+    module, batches = world
+    narrow = quantascope.discover(module, batches, loss_per_sample, dim=8, clusters=CLUSTERS)
+    assert not narrow.exact
+    whole = quantascope.discover(module, batches, loss_per_sample, clusters=CLUSTERS)
+    assert whole.exact
+    assert whole.sketch.shape == (60, 112)
+    cosines = whole.sketch.astype(float) @ whole.sketch.astype(float).T
+    same = found.sketch.astype(float) @ found.sketch.astype(float).T
+    assert np.allclose(cosines, same, atol=112 * 2.0**-11)  # half precision, 112 terms below 1
 
 
 def test_memory_and_run_hold_the_same_sketches_and_losses(found_and_run, world):

@@ -43,9 +43,11 @@ def _meaning(run: Run) -> str:
     )
     if run.default_clustering == "merged":
         return (
-            f"{text}and rests on tests with known skills: in those, common skills (from about 1 % "
+            f"{text}and rests on tests with known skills: in those, common skills (from 1.5 to 3 % "
             "of the predictions on) that a model had learned as rules were found whole, rare ones "
-            "were joined to others, and of one model that had learned less, next tokens were found."
+            "were joined to others, lists learned by heart could be split into their entries, and "
+            "of one model that had learned less, next tokens were found. Entries, skills and "
+            "families of skills all form groups; which of them a cluster is, is not known."
         )
     return f"{text}and clusters that share a next token may reflect that token alone."
 
@@ -91,7 +93,10 @@ def _selection(run: Run) -> str:
 
 
 def _fidelity(run: Run) -> str:
-    found = run.facts("sketch").get("fidelity")
+    facts = run.facts("sketch")
+    if facts.get("exact"):
+        return "Gradients were compared whole, so there is no error of a sketch."
+    found = facts.get("fidelity")
     if found is None:
         return "The error of the sketches was not measured: too few exact gradients fit in memory."
     return (
