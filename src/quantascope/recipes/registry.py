@@ -74,9 +74,9 @@ RECIPES: Final[dict[str, Recipe]] = {
     ),
     "slope-table": Recipe(
         module="slope_table",
-        shows="planted worlds calibrate the slope: intervals that cover, errors below .05",
+        shows="planted worlds calibrate the slope, with signs and without: intervals that cover",
         source="arXiv:2303.13506, figures A9 to A11",
-        cpu_s=(8.0, 1000.0),
+        cpu_s=(15.0, 2000.0),
     ),
     "parity-discovery": Recipe(
         module="parity_discovery",
