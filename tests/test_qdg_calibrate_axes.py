@@ -26,7 +26,6 @@ from quantascope.qdg.calibrate.readings import zipf_slope
 from quantascope.qdg.calibrate.slope import calibrate_reading
 from quantascope.qdg.config import ClustersConfig, GraphConfig
 from quantascope.qdg.worlds import Subspaces, subspace_world
-from quantascope.recipes.slope_table import TESTED
 
 BEST = SIGN_FREE.default
 KIND = Subspaces(overlap=0.02, flattening=0.5, pattern=10.0, own=0.2)
@@ -290,8 +289,7 @@ def test_sign_free_intervals_cover_in_new_worlds():
 
     The recipe ``slope-table`` does it on 300.
     """
-    tested = TESTED[SIGN_FREE.table]
-    planted = planted_conditions(60, points=2000, population=2000, within=tested, seed=78)
+    planted = planted_conditions(60, points=2000, population=2000, within=SIGN_FREE.tested, seed=78)
     rows, _ = table.shipped_table(SIGN_FREE.table)
     error, covered = [], []
     for world in read_worlds(planted, seed=78):

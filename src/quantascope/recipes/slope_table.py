@@ -18,39 +18,13 @@ from typing import Final
 import numpy as np
 
 from quantascope.plots.calibrate import plot_calibrated
-from quantascope.qdg.calibrate.design import (
-    AnyPlanted,
-    AnyRange,
-    AxesRange,
-    Range,
-    planted_conditions,
-    read_worlds,
-)
-from quantascope.qdg.calibrate.kinds import KINDS, SIGN_FREE, SIGNED, Kind
+from quantascope.qdg.calibrate.design import AnyPlanted, planted_conditions, read_worlds
+from quantascope.qdg.calibrate.kinds import KINDS, SIGN_FREE, Kind
 from quantascope.qdg.calibrate.slope import CalibratedSlope, calibrate_reading
 from quantascope.qdg.calibrate.table import columns, format_table, read_table, shipped_table
 from quantascope.recipes.result import Check, RecipeResult, Table
 
-__all__ = ["QUICK", "TESTED", "Config", "fill_table", "run"]
-
-TESTED: Final[dict[str, AnyRange]] = {
-    SIGNED.table: Range(
-        slope=(0.8, 1.5), within=(0.2, 0.7), dim=(50.0, 2000.0), between=(0.0, 0.3)
-    ),
-    SIGN_FREE.table: AxesRange(
-        slope=(0.8, 1.5),
-        groups=(10.0, 150.0),
-        contrast=(4.0, 60.0),
-        flattening=(0.0, 0.9),
-        pattern=(6.0, 25.0),
-        own=(0.12, 0.7),
-        peaked=(1.0, 2.8),
-        kin=(-0.3, 0.4),
-        shared=(-0.15, 0.06),
-        dim=(1000.0, 5000.0),
-    ),
-}
-"""Worlds that test a table: a little inside of its own."""
+__all__ = ["QUICK", "Config", "fill_table", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +86,7 @@ def _test_conditions(kind: Kind, config: Config, seed: int) -> list[AnyPlanted]:
         config.n_tests,
         points=config.points,
         population=config.points,
-        within=TESTED[kind.table],
+        within=kind.tested,
         seed=seed,
     )
 

@@ -35,6 +35,8 @@ class Kind:
     read: Callable[..., AnyReading]
     planted: AnyRange
     """Worlds of the shipped table."""
+    tested: AnyRange
+    """Worlds that test it, a little inside of its own."""
     wide: AnyRange
     """Worlds among which those that look like a run are sought."""
     near: tuple[str, ...]
@@ -101,6 +103,7 @@ SIGNED: Final = Kind(
     reading=Reading,
     read=read_vectors,
     planted=Range(),
+    tested=Range(slope=(0.8, 1.5), within=(0.2, 0.7), dim=(50.0, 2000.0), between=(0.0, 0.3)),
     wide=Range(slope=(0.4, 2.2), within=(0.03, 0.97), dim=(8.0, 8000.0), between=(0.0, 0.8)),
     near=("mean", "coarse", "fine", "dimension"),
     conditions=_signed_conditions,
@@ -113,6 +116,18 @@ SIGN_FREE: Final = Kind(
     reading=AxesReading,
     read=read_axes,
     planted=AxesRange(),
+    tested=AxesRange(
+        slope=(0.8, 1.5),
+        groups=(10.0, 150.0),
+        contrast=(4.0, 60.0),
+        flattening=(0.0, 0.9),
+        pattern=(6.0, 25.0),
+        own=(0.12, 0.7),
+        peaked=(1.0, 2.8),
+        kin=(-0.3, 0.4),
+        shared=(-0.15, 0.06),
+        dim=(1000.0, 5000.0),
+    ),
     wide=AxesRange(
         slope=(0.4, 2.4),
         groups=(4.0, 600.0),
