@@ -213,6 +213,15 @@ def test_a_row_of_the_sign_free_table_is_what_its_world_reads():
         assert rows[name][place] == pytest.approx(value, rel=0.02, abs=0.02), name
 
 
+def test_every_corner_of_the_wide_range_can_be_planted():
+    """Many points at random, and both ends of all: an overlap above 1 was once among them."""
+    wide = SIGN_FREE.wide
+    rows = stream(0, "corners").integers(0, 2, (60, wide.n_drawn)).astype(float)
+    for seed, row in enumerate([*rows, np.zeros(wide.n_drawn), np.ones(wide.n_drawn)]):
+        planted = replace(wide.plant(row.tolist(), points=200), population=200)
+        assert np.isfinite(world_of(planted, seed=seed).vectors).all()
+
+
 def test_a_sign_free_world_gets_its_slope_back(found):
     assert found.method == BEST
     assert found.calibrated

@@ -176,7 +176,7 @@ class AxesRange:
             population=_population(whole, points),
             slope=round(_stretched(slope, self.slope), 4),
             groups=round(_log_stretched(groups, self.groups)),
-            overlap=float(f"{_log_stretched(contrast, self.contrast) / n_dims:.4g}"),
+            overlap=float(f"{min(_log_stretched(contrast, self.contrast) / n_dims, 0.5):.4g}"),
             flattening=round(_stretched(flattening, self.flattening), 4),
             pattern=round(_log_stretched(pattern, self.pattern), 2),
             own=round(_log_stretched(own, self.own), 4),
