@@ -115,6 +115,7 @@ def test_drawn_sizes_have_the_frequencies_of_the_law():
         (lambda: read_vectors(np.full((500, 3), np.nan)), "unit vectors"),
         (lambda: calibrate_slopes(np.ones((300, 3)), methods=("hdbscan",)), "envelope"),
         (lambda: calibrate_slopes(np.ones((300, 3)), level=1.0), "level"),
+        (lambda: calibrate_slopes(np.ones(1000), sign_free=True), "two axes"),
         (lambda: calibrate_slopes(np.ones((300, 3)), simulate=5), "from 90"),
         (lambda: fit_belt(np.ones(9), np.ones(9), np.ones((9, 2))), "worlds"),
     ],

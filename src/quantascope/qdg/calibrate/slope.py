@@ -108,7 +108,9 @@ def calibrate_slopes(
             f"methods, level, simulate: {tuple(methods)}, {level}, {simulate}; allowed: "
             f"{', '.join(kind.methods)}; between 0 and 1; 0 or from {_FEWEST_WORLDS}"
         )
-    vectors = vectors[np.any(vectors, axis=-1)] if sign_free else vectors
+    if vectors.ndim != 2:
+        raise ValueError(f"vectors: shape {vectors.shape}; allowed are two axes, (pred, dim)")
+    vectors = vectors[np.any(vectors, axis=1)] if sign_free else vectors
     population = len(vectors)
     served = thinned_size(population)
     points = served or (min(population, max(SIZES)) if simulate else 0)
