@@ -25,7 +25,7 @@ from quantascope.qdg.calibrate.kinds import SIGN_FREE
 from quantascope.qdg.calibrate.readings import zipf_slope
 from quantascope.qdg.calibrate.slope import calibrate_reading
 from quantascope.qdg.config import ClustersConfig, GraphConfig
-from quantascope.qdg.worlds import Subspaces, subspace_world
+from quantascope.qdg.subspaces import Subspaces, subspace_world
 
 BEST = SIGN_FREE.default
 KIND = Subspaces(overlap=0.02, flattening=0.5, pattern=10.0, own=0.2)

@@ -15,14 +15,13 @@ from scipy.stats import qmc
 from quantascope.core.rng import derive_seed, stream
 from quantascope.qdg.calibrate.axes import AxesReading, read_axes
 from quantascope.qdg.calibrate.readings import Reading, read_vectors
+from quantascope.qdg.subspaces import Subspaces, subspace_world
 from quantascope.qdg.worlds import (
     Sizes,
-    Subspaces,
     World,
     draw_sizes,
     planted_world,
     sizes_of,
-    subspace_world,
 )
 
 __all__ = [

@@ -114,7 +114,7 @@ def calibrate_slopes(
     population = len(vectors)
     served = thinned_size(population)
     points = served or (min(population, max(SIZES)) if simulate else 0)
-    outside = not_calibrated(methods, _outside(population), level=level, population=population)
+    outside = _not_calibrated(methods, _outside(population), level=level, population=population)
     if points < FEWEST:
         return outside
     order = stream(seed, "thin").permutation(population)[:points]
@@ -170,7 +170,7 @@ def calibrate_reading(
     chosen = np.flatnonzero(table["points"] == points)
     if not len(chosen):
         reason = f"the table has no worlds of {points} points"
-        return not_calibrated(methods, reason, level=level, population=population)
+        return _not_calibrated(methods, reason, level=level, population=population)
     rows = {name: column[chosen] for name, column in table.items()}
     worlds = kind.conditions(rows)
     counts = {"points": points, "population": population}
@@ -193,14 +193,14 @@ def calibrate_reading(
                 rows["slope"], rows[method], worlds[:, known], n_mean=kind.n_mean, cap=kind.cap
             )
         except ValueError as error:  # too few worlds in which the method read a slope
-            found += not_calibrated((method,), str(error), level=level, population=population)
+            found += _not_calibrated((method,), str(error), level=level, population=population)
             continue
         inverted = belt.invert(read, here[0, known], level=level)
         found.append(_slope(method, read, inverted, record))
     return found
 
 
-def not_calibrated(
+def _not_calibrated(
     methods: Sequence[str], reason: str, *, level: float, population: int
 ) -> list[CalibratedSlope]:
     """Give for each method the answer that there is none, with the reason."""
