@@ -139,9 +139,11 @@ def test_bad_subspaces_are_one_line(change, words):
     assert "\n" not in str(caught.value)
 
 
-def test_a_world_of_one_dimension_is_refused():
+def test_worlds_of_one_dimension_or_no_points_are_refused():
     with pytest.raises(ValueError, match="dim"):
         subspace_world(np.array([9, 5]), KIND, dim=1)
+    with pytest.raises(ValueError, match="no group has a point"):
+        subspace_world(np.array([0, 0]), KIND, dim=9)
 
 
 # --- readings

@@ -94,6 +94,8 @@ def subspace_world(sizes: Sizes, kind: Subspaces, *, dim: int, seed: int = 0) ->
     if not all(0 <= share <= 1 for share in shares):
         raise ValueError(f"own, kin, shared: {shares}; allowed are shares from 0 to 1")
     sizes = np.asarray(sizes)[np.asarray(sizes) > 0]
+    if not len(sizes):
+        raise ValueError("sizes: no group has a point; at least one is needed")
     labels = np.repeat(np.arange(len(sizes)), sizes)
     draw, axes, noise = (stream(seed, "subspaces", part) for part in ("draw", "axes", "noise"))
     n_patterns = np.maximum(1, np.round(sizes / kind.pattern)).astype(np.int64)

@@ -19,14 +19,7 @@ from scipy.optimize import bisect
 
 from quantascope.core.rng import stream
 
-__all__ = [
-    "World",
-    "draw_sizes",
-    "floor_sizes",
-    "planted_world",
-    "sizes_of",
-    "within_of_noise",
-]
+__all__ = ["World", "draw_sizes", "floor_sizes", "planted_world", "sizes_of", "within_of_noise"]
 
 Sizes = NDArray[np.int64]
 
