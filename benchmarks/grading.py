@@ -347,11 +347,19 @@ def groupings(world: World, *, grid: bool) -> Iterator[tuple[str, NDArray[np.int
         merged = merged_grouping(graph, vectors, config=SETTINGS, exact=exact)
         yield f"{name} | merged", merged.labels
         if grid:
-            yield from more_clusterings(name, vectors, graph, n_true=n_true, sign_free=sign_free)
+            yield from more_clusterings(
+                name, vectors, graph, n_true=n_true, sign_free=sign_free, exact=exact
+            )
 
 
 def more_clusterings(
-    name: str, vectors: Vectors, graph: sparse.csr_array, *, n_true: int, sign_free: bool
+    name: str,
+    vectors: Vectors,
+    graph: sparse.csr_array,
+    *,
+    n_true: int,
+    sign_free: bool,
+    exact: bool,
 ) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """Group by spectral clustering, density, other graphs, and second-order similarity."""
     cosines = vectors @ vectors.T
@@ -364,7 +372,6 @@ def more_clusterings(
     yield f"{name} | HDBSCAN", density.fit_predict((distance + distance.T) / 2)
     one_way = graph.multiply(_nearest(alike)).tocsr()
     mutual = one_way.minimum(one_way.T).tocsr()
-    exact = name != SKETCHED
     merged = merged_grouping(mutual, vectors, config=SETTINGS, exact=exact)
     yield f"{name} | merged, mutual", merged.labels
     near = _nearest(alike)

@@ -44,7 +44,7 @@ def main() -> None:
 
     centred = images.numpy() - images.numpy().mean(axis=0)
     control = centred / np.linalg.norm(centred, axis=1, keepdims=True)
-    _, groupings, _ = cluster_vectors(control, clusters=ClustersConfig(spectral=False))
+    _, groupings, _ = cluster_vectors(control, clusters=ClustersConfig(spectral=False), exact=True)
     surface = most_stable(groupings)
 
     print(f"{len(truth)} held-out images with a loss below 0.5 nat")

@@ -93,6 +93,10 @@ def test_found_from_is_the_rarest_skill_before_the_first_that_is_not_found(grade
             for i, verdict in enumerate(verdicts)
         )
 
+    tied = replace(graded[1], skills=skills("found", "found", "missed"))
+    equal = tuple(replace(skill, share=0.25) for skill in tied.skills[1:])
+    assert replace(tied, skills=(tied.skills[0], *equal)).found_from == 0.5
+
     for verdicts, expected in (
         (("found", "found", "missed", "found"), 0.25),
         (("found", "found"), 0.25),

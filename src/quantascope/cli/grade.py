@@ -52,7 +52,7 @@ def print_grade(found: "Grade") -> None:
     print(aligned(rows))
     n_found = sum(skill.recovery.verdict == "found" for skill in found.skills)
     from_on = found.found_from
-    rule = f"all from a share of {from_on:.3f} on" if from_on else "the commonest one is not"
+    rule = f"all from {from_on:.1%} of the graded predictions on" if from_on else "no common one"
     print(f"found: {n_found} of {len(found.skills)} skills, {rule}")
     rows = [("skill", "share", "jaccard", "recall", "precision", "verdict")]
     for skill in found.skills:

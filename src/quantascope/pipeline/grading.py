@@ -55,14 +55,11 @@ class Grade:
     def found_from(self) -> float | None:
         """Least share such that every skill of this share or more is found; None if there is none.
 
-        A skill is found where a cluster has a Jaccard index of at least a half with it.
+        A skill is found where a cluster has a Jaccard index of more than a half with it.
         """
-        least = None
-        for skill in sorted(self.skills, key=lambda skill: -skill.share):
-            if skill.recovery.verdict != "found":
-                break
-            least = skill.share
-        return least
+        shares = [skill.share for skill in self.skills if skill.recovery.verdict != "found"]
+        above = [skill.share for skill in self.skills if skill.share > max(shares, default=0.0)]
+        return min(above, default=None)
 
     def as_dict(self) -> dict[str, Any]:
         """Give all of it as plain values, for JSON."""

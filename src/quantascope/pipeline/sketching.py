@@ -179,7 +179,7 @@ def _sketch(shard: SketchShard) -> tuple[NDArray[np.float16], NDArray[np.float32
 def _measures(work: list[SketchShard]) -> dict[str, Any]:
     """Count the gradient's components, and measure the sketch's error on a few predictions."""
     from quantascope.qdg.fidelity import measure_fidelity, n_affordable
-    from quantascope.qdg.sketch import chosen_blocks
+    from quantascope.qdg.sketch import chosen_blocks, is_exact
 
     source, config = work[0].source, work[0].config
     module, _ = load_cached(source, config.device, config.dtype)
@@ -189,7 +189,8 @@ def _measures(work: list[SketchShard]) -> dict[str, Any]:
     maps = _maps_of(work[0], module)
     found = measure_fidelity(module, sample, config=config, whitening=maps) if enough else None
     fidelity = asdict(found) if found else None
-    return {"n_components": choice.n_params, "fidelity": fidelity}
+    exact = is_exact(choice.shapes, dim=config.dim, input_dim=config.input_dim)
+    return {"n_components": choice.n_params, "exact": exact, "fidelity": fidelity}
 
 
 def _drawn(work: list[SketchShard], n: int, *, seed: int) -> list[Sequence]:

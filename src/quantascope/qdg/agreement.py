@@ -176,7 +176,7 @@ class Recovery:
     precision: float
     """Share of that group that is of it."""
     verdict: Literal["found", "merged", "split", "missed"]
-    """``found``: Jaccard index from one half. Else ``split``: half of it or more lies in groups in
+    """``found``: Jaccard index above one half. Else ``split``: half of it or more lies in groups in
     which it is the commonest; ``merged``: half or more in one group ruled by another; ``missed``:
     scattered over groups ruled by others."""
 
@@ -205,7 +205,7 @@ def recover(found: Labels, known: Labels) -> list[Recovery]:
         ruled = shared[ruler == place, place].sum() / sizes[place]
         others = shared[ruler != place, place] / sizes[place]
         verdict: Literal["found", "merged", "split", "missed"] = "missed"
-        if jaccard[best, place] >= _HALF:
+        if jaccard[best, place] > _HALF:  # of one group with one known group only
             verdict = "found"
         elif ruled >= _HALF:
             verdict = "split"

@@ -41,8 +41,8 @@ __all__ = ["Discovery", "Method", "cluster_vectors", "discover", "method_setting
 Method = Literal["default", "published"]
 
 _WHOLE: Final = 65_536
-_ALL_WHOLE: Final = 2**28
-"""Numbers of one gradient, and of all together, that are kept whole: 1 GB in single precision."""
+_ALL_WHOLE: Final = 2**26
+"""Numbers of one gradient, and of all together, that are kept whole: 1 GB at the peak."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,8 +120,8 @@ def discover(
         embeddings: of the first half of the layers, or of all under ``published``.
     dim, input_dim
         Numbers of a sketch, and width of the projection before it (0 for none). None leaves
-        gradients whole where all together are no more than 2^28 numbers and one no more than
-        65,536, else it is the method's.
+        gradients whole where all together are no more than 2^26 numbers and one no more than
+        65,536, and there is no projection; else it is the method's.
     graph, clusters
         Settings; None for the method's, without the spectral family.
     seed
@@ -149,7 +149,7 @@ def discover(
         whitening = _measure(source, config) if config.whiten else None
         sketcher = GradientSketch(
             source.shapes,
-            dim=_wide_enough(source, config.dim) if dim is None else dim,
+            dim=_wide_enough(source, config.dim, input_dim) if dim is None else dim,
             input_dim=input_dim,
             seed=seed,
             device=module.get_parameter(names[0]).device,
@@ -160,6 +160,7 @@ def discover(
         module.train(training)
     sketch, stretched = normalise(np.concatenate(rows))
     norm = (stretched * np.concatenate(lengths)).astype(np.float32)
+    del rows, stretched
     similarity, groupings, tables = cluster_vectors(
         sketch, graph=graph or links, clusters=clusters or settings, exact=sketcher.exact
     )
@@ -180,7 +181,7 @@ def cluster_vectors(
     *,
     graph: GraphConfig | None = None,
     clusters: ClustersConfig | None = None,
-    exact: bool = True,
+    exact: bool,
 ) -> tuple[sparse.csr_array, list[Grouping], ClusterTables]:
     """Link, group and tabulate unit vectors: gradients, or anything to hold against them.
 
@@ -259,8 +260,10 @@ def method_settings(method: str) -> tuple[SketchConfig, GraphConfig, ClustersCon
     )
 
 
-def _wide_enough(source: ModuleGradients, dim: int) -> int:
+def _wide_enough(source: ModuleGradients, dim: int, input_dim: int) -> int:
     """Give the width that keeps gradients whole, or the sketch's where they are too large."""
+    if input_dim:
+        return dim
     whole = sum(n_out * n_in for n_out, n_in in source.shapes)
     samples = sum(n_samples(batch) for batch in source.batches)
     return whole if whole <= _WHOLE and samples * whole <= _ALL_WHOLE else dim

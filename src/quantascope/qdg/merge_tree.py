@@ -18,11 +18,13 @@ __all__ = ["MergeTree", "common_number", "merge_groups"]
 _LEAST_EXCESS: Final = 0.1
 """Least overlap told from none, as a share of that of unrelated vectors."""
 _ROUNDING: Final = 1e-12
-"""Squared cosine of orthogonal vectors in single precision, and more."""
+"""Least squared cosine told from none where nothing else bounds it."""
 _FACTOR: Final = 1.5
 """What counts as more: of groups in a cut, and of overlap with kin than with strangers."""
-_STEEP: Final = 2.0
+_STEEP: Final = 3.0
 """How much faster than the number of groups overlaps fall at a break, as a power of it."""
+_MOST: Final = 0.5
+"""Least share of predictions that were joined before a break."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,6 +44,10 @@ class MergeTree:
     joins: NDArray[np.int64]
     """Groups joined at each step after the first, axes ``(step, 2)``; the first of both stays."""
 
+    joined: NDArray[np.float64]
+    """Share of predictions in groups of two given ones or more, at each step."""
+    typical: float
+    """Median overlap of the given groups, without pairs that have none."""
     chance: float
     """Mean squared cosine of unrelated vectors."""
 
@@ -54,9 +60,10 @@ class MergeTree:
     def log_excess(self, n_groups: NDArray[np.int64]) -> NDArray[np.float64]:
         """Give the logarithm of the least overlap above chance that led to so many groups.
 
-        Infinite where so many are given, or more: none was joined.
+        Infinite where so many are given, or more: none was joined. What is below the typical
+        overlap of strangers counts as that: how far below says nothing of kin.
         """
-        least = np.minimum.accumulate(np.r_[np.inf, self.overlap[1:]])
+        least = np.minimum.accumulate(np.r_[np.inf, np.maximum(self.overlap[1:], self.typical)])
         steps = np.maximum(self.n_groups[0] - n_groups, 0)
         return _log_above(least[steps], self.chance)
 
@@ -89,9 +96,9 @@ def merge_groups(
     -------
     MergeTree
         Two subspaces turned at random overlap by ``b sum_i a_i z_i^2``, with ``z`` normal and ``a``
-        the products of their spectra. With P pairs of groups the largest is below
-        ``b (1 + 2 q sqrt(log P) + 2 q log P)`` but for one in P; ``q^2`` is the product of the mean
-        squared cosines within both groups, ``b`` the median between groups. A pair below this
+        the products of their spectra. Of P pairs of groups about one is above
+        ``b (1 + 2 q sqrt(log P) + 2 q log P)``; ``q^2`` is the product of the mean squared cosines
+        within both groups, ``b`` the median between groups, taken for the mean. A pair below this
         floor ends the joins. Where to stop before that is told by `common_number`.
 
     Notes
@@ -115,6 +122,8 @@ def merge_groups(
             floor=none,
             contrast=np.zeros(1),
             joins=empty.reshape(0, 2),
+            joined=np.zeros(1),
+            typical=0.0,
             chance=chance,
         )
     joins, heights, floors = _linkage(overlap, counts)
@@ -127,6 +136,8 @@ def merge_groups(
         floor=np.r_[np.nan, floors],
         contrast=contrast,
         joins=joins,
+        joined=_joined(joins, counts),
+        typical=_typical(overlap / np.outer(counts, counts)),
         chance=chance,
     )
     return replace(found, labels=found.cut(common_number([found])))
@@ -143,15 +154,14 @@ def common_number(trees: Sequence[MergeTree]) -> int:
     Returns
     -------
     int
-        Cuts below the floor of half of the trees are not looked at. A cut is a break where the
-        next join has an overlap lower by a factor of 1.5 and of ``(n / (n - 1))^2`` or more, with n
-        the groups of the cut, in the mean logarithm over trees: kin were joined, strangers would
-        be. Of breaks the one with the largest fall times steepness is taken, the fall being that
-        logarithm and the steepness its ratio to ``log(n / (n - 1))``. Where there is no break, kin
-        and strangers shade into each other. Quanta may in turn form families, so the finest cut is
-        taken then whose contrast, averaged over trees, is at least log 1.5, and exceeded by no cut
-        with more than two thirds as many groups; where there is none, that of largest contrast. No
-        join and one group for all are cuts, too.
+        Cuts below the floor of half of the trees are not looked at. A cut is a break where half
+        of the predictions or more were joined, and the next join has an overlap lower by a factor
+        of 1.5 and of ``(n / (n - 1))^3`` or more, with n the groups of the cut, in the mean
+        logarithm over trees: kin were joined, strangers would be. Of breaks the largest is taken.
+        Where there is none, kin and strangers shade into each other. Quanta may in turn form
+        families, so the finest cut is taken then whose contrast, averaged over trees, is at least
+        log 1.5, and exceeded by no cut with more than two thirds as many groups; where there is
+        none, that of largest contrast. No join and one group for all are cuts, too.
     """
     fewest = int(np.median([tree.fewest for tree in trees]))
     most = max(fewest, min(int(tree.n_groups[0]) for tree in trees))
@@ -169,14 +179,32 @@ def common_number(trees: Sequence[MergeTree]) -> int:
 
 
 def _breaks(trees: Sequence[MergeTree], n_groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Fall of the overlaps at the next join times its steepness; 0 where that is no break."""
+    """Logarithm of the fall of overlaps at the next join; 0 where that is no break."""
     at = np.mean([tree.log_excess(n_groups) for tree in trees], axis=0)
     after = np.mean([tree.log_excess(np.maximum(n_groups - 1, 1)) for tree in trees], axis=0)
     joined = np.isfinite(at) & (n_groups > 1)
     fall = np.where(joined, at, 0.0) - np.where(joined, after, 0.0)
-    steepness = fall / np.log(n_groups / np.maximum(n_groups - 1, 0.5))
-    is_break = (fall >= np.log(_FACTOR)) & (steepness >= _STEEP)
-    return np.where(is_break, fall * steepness, 0.0)
+    steps = [np.maximum(tree.n_groups[0] - n_groups, 0) for tree in trees]
+    share = np.mean([t.joined[step] for t, step in zip(trees, steps, strict=True)], axis=0)
+    least = np.log(n_groups / np.maximum(n_groups - 1, 0.5)) * _STEEP
+    is_break = (fall >= np.maximum(least, np.log(_FACTOR))) & (share >= _MOST)
+    return np.where(is_break, fall, 0.0)
+
+
+def _typical(means: NDArray[np.float64]) -> float:
+    """Take the median over pairs of groups that overlap at all; 0 if none do."""
+    between = means[np.triu_indices(len(means), 1)]
+    between = between[between > 0]
+    return float(np.median(between)) if len(between) else 0.0
+
+
+def _joined(joins: NDArray[np.int64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of predictions whose given group was joined with another, at each step."""
+    first = np.unique(joins.ravel(), return_index=True)[1] // 2
+    given = np.unique(joins.ravel())
+    gained = np.bincount(first + 1, weights=counts[given], minlength=len(counts))
+    shares: NDArray[np.float64] = np.cumsum(gained) / max(float(counts.sum()), 1.0)
+    return shares
 
 
 class _RowMaxima:

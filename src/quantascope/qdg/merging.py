@@ -30,7 +30,7 @@ def merged_grouping(
     sketch: NDArray[np.floating],
     *,
     config: ClustersConfig,
-    exact: bool = False,
+    exact: bool,
 ) -> Grouping:
     """Merge the fine communities of a graph, with reruns on other seeds and random subsets.
 
@@ -43,8 +43,9 @@ def merged_grouping(
     config
         Fine size, seeds and subsets.
     exact
-        Whether cosines of the vectors are those of the gradients; else they are a sketch, in which
-        unrelated ones show a mean squared cosine of ``1 / dim``.
+        Whether cosines of the vectors are those of the gradients. Else they are a sketch, whose
+        second stage gives unrelated ones a mean squared cosine of ``1 / dim``, which is taken off;
+        what an input-side projection before it adds is not.
 
     Returns
     -------

@@ -29,6 +29,7 @@ from quantascope.qdg.whitening import GradientMoments, Whitening
 __all__ = [
     "GradientSketch",
     "chosen_blocks",
+    "is_exact",
     "measure_whitening",
     "normalise",
     "sketch_predictions",
@@ -75,9 +76,8 @@ class GradientSketch:
         self.dim = dim
         self.projections: list[torch.Tensor | None] = []
         self._places, self._signs = [], []
-        widths = [_narrowed(n_in, input_dim) for _, n_in in shapes]
-        sizes = [width * n_out for width, (n_out, _) in zip(widths, shapes, strict=True)]
-        self.exact = sum(sizes) <= dim and widths == [n_in for _, n_in in shapes]
+        sizes = [n_out * (min(n_in, input_dim) if input_dim else n_in) for n_out, n_in in shapes]
+        self.exact = is_exact(shapes, dim=dim, input_dim=input_dim)
         starts = np.cumsum([0, *sizes])
         input_maps = whitening.inputs if whitening else {}
         self._signal_maps = whitening.signals if whitening else {}
@@ -117,9 +117,10 @@ class GradientSketch:
         return total
 
 
-def _narrowed(n_in: int, input_dim: int) -> int:
-    """Give the width behind the input-side projection."""
-    return min(n_in, input_dim) if input_dim else n_in
+def is_exact(shapes: Sequence[tuple[int, int]], *, dim: int, input_dim: int) -> bool:
+    """Say whether a sketch of matrices (n_out, n_in) has a place for every component."""
+    narrowed = input_dim and any(n_in > input_dim for _, n_in in shapes)
+    return not narrowed and sum(n_out * n_in for n_out, n_in in shapes) <= dim
 
 
 def _projection(index: int, n_in: int, input_dim: int, seed: int) -> torch.Tensor | None:

@@ -43,7 +43,7 @@ def _meaning(run: Run) -> str:
     )
     if run.default_clustering == "merged":
         return (
-            f"{text}and rests on tests with known skills: in those, common skills (from 1.5 to 3 % "
+            f"{text}and rests on tests with known skills: in those, common skills (from about 1 % "
             "of the predictions on) that a model had learned as rules were found whole, rare ones "
             "were joined to others, lists learned by heart could be split into their entries, and "
             "of one model that had learned less, next tokens were found. Entries, skills and "
@@ -98,7 +98,7 @@ def _fidelity(run: Run) -> str:
         return "Gradients were compared whole, so there is no error of a sketch."
     found = facts.get("fidelity")
     if found is None:
-        return "The error of the sketches was not measured: too few exact gradients fit in memory."
+        return "The error of the sketches was not measured on this run."
     return (
         f"On {found['n_preds']} predictions of this run, sketched cosines differ from exact ones "
         f"by {found['rmse']:.3f} (root mean square; largest {found['max_error']:.3f}; correlation "
