@@ -64,14 +64,14 @@ def run(config: Config, *, seed: int) -> RecipeResult:
     module, subtask, samples = _learned(config, seed)
     found = _discover(module, samples, method=config.method, spectral=False)
     published = _discover(module, samples, method="published", spectral=config.envelope)
-    scored = (("default", found, 1.0, 0.1), ("published", published, 0.2, 0.2))
+    scored = (("default", found, 1.0, 0.1), ("published", published, 0.2, 0.25))
     checks = [
         Check(
             name=f"adjusted Rand index, {name} method",
             expected=expected,
             obtained=adjusted_rand(each.labels, subtask),
             tolerance=tolerance,
-            bound="range over seeds 0 to 19 (.956 to 1.00; .07 to .30)",
+            bound="range over seeds 0 to 24 (.956 to 1.00; -.01 to .30)",
             source="measured here",
         )
         for name, each, expected, tolerance in scored
