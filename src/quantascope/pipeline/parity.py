@@ -172,7 +172,7 @@ def read_sweep(out: Path) -> SweepTables:
     except FileNotFoundError as error:
         raise ArtefactError(f"{error.filename or path}: missing; run the sweep again") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"{path}: not a finished sweep ({error})") from error
+        raise ArtefactError(f"{path}: not a finished sweep; run the sweep again") from error
 
 
 def _claim(work: Path, key: str, out: Path) -> None:

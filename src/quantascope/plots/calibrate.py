@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
@@ -41,7 +42,10 @@ def plot_calibrated(table: Table, ax: Axes) -> Axes:
     """
     _diagonal(table["slope"], ax)
     ax.plot(table["slope"], table["read"], ".", color="0.6", label="as read")
-    ax.vlines(table["slope"], table["lo"], table["hi"], color="C0", linewidth=0.6, alpha=0.6)
+    known = table["estimate"][np.isfinite(table["estimate"])]
+    low, high = (min(known, default=0.0) - 1.0, max(known, default=1.0) + 1.0)  # of open intervals
+    lo, hi = (np.clip(table[end], low, high) for end in ("lo", "hi"))
+    ax.vlines(table["slope"], lo, hi, color="C0", linewidth=0.6, alpha=0.6)
     ax.plot(table["slope"], table["estimate"], ".", color="C0", label="calibrated, 90 %")
     ax.set_xlabel("true slope of size against rank")
     ax.set_ylabel("estimated slope")

@@ -5,7 +5,7 @@ numbers of samples from 1e4 to 5e6).
 Command: quantascope reproduce parity-scaling; --quick trains 50 subtasks of 2 of 20 bits on 6
 widths and 6 numbers of samples with batches of 1,000 and twice the rate; --form narrow trains the
 published widths up to 99 for 50,000 steps.
-Cost: 30 CPU-s with --quick, 1.4 CPU-hours narrow; the paper's setting takes 32 CPU-hours, and goes
+Cost: 30 CPU-s with --quick, 1.4 CPU-hours narrow; the paper's setting takes 31 CPU-hours, and goes
 on where it was stopped.
 Expected: published at alpha .4, exponents .378 in parameters, .346 in steps, .308 in samples, and
 learned subtasks over samples with .678 (over several alphas: figure A4); up to width 102 the

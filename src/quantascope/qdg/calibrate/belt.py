@@ -83,7 +83,8 @@ class Belt:
         -------
         Inverted
             The estimate is the middle of the belt of 25 %. NaN where the conditions are outside
-            the table, or no slope of the table is read like this.
+            the table, no slope of the table is read like this, or that belt reaches the table's
+            end; where only the interval does, its bound there is infinite.
 
         Raises
         ------
@@ -108,11 +109,17 @@ class Belt:
         inside, core = (self._accepted(excess, at) for at in (level, min(level, _CORE)))
         if not len(inside):
             return _nothing("no true slope of the table is read like this")
+        middle = core if len(core) else inside
+        if {0, _GRID - 1} & {int(place) for place in middle[[0, -1]]}:
+            return _nothing(
+                f"the slope may lie beyond those of the table, {self.ends[0]:.2f} to "
+                f"{self.ends[1]:.2f}"
+            )
         ends = [end for end, place in (("lower", 0), ("upper", _GRID - 1)) if place in inside]
         return Inverted(
-            estimate=float(np.median(slopes[core if len(core) else inside])),
-            lo=float(slopes[inside[0]]),
-            hi=float(slopes[inside[-1]]),
+            estimate=float(np.median(slopes[middle])),
+            lo=-np.inf if "lower" in ends else float(slopes[inside[0]]),
+            hi=np.inf if "upper" in ends else float(slopes[inside[-1]]),
             reason=f"open at the {' and '.join(ends)} end of the table's slopes" if ends else "",
         )
 

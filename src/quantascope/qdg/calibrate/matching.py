@@ -63,7 +63,7 @@ def matched_table(
 
 def _nearest(scouts: Table, reading: AnyReading) -> NDArray[np.intp]:
     away = sum(
-        np.square((scouts[name] - getattr(reading, name)) / (scouts[name].std() + 1e-12))
+        np.square((scouts[name] - getattr(reading, name)) / (np.nanstd(scouts[name]) + 1e-12))
         for name in kind_of(reading).near
     )
     return np.argsort(np.nan_to_num(away, nan=np.inf))[:_NEAREST]
