@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from quantascope.cli import losses
 from quantascope.cli.suite import train_suite
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(run)
     for kind, text in _STAGES.items():
-        app.command(kind, help=text)(_stage_command(kind))
+        if kind == "losses":
+            losses.register(app, _stage_command(kind), text=text)
+        else:
+            app.command(kind, help=text)(_stage_command(kind))
 
 
 def demo(

@@ -63,6 +63,10 @@ _TABLES_OF_STAGE: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+# Settings that came later: left out at their default, so that artefacts made before stay current.
+_LATER: Final[dict[str, dict[str, Any]]] = {"losses": {"source": "models", "models_table": ""}}
+
+
 # counts below which a stage has nothing to do; ranges that need more are checked where they apply
 _MINIMA: Final[dict[str, int]] = {
     "corpus.n_tokens": 2,
@@ -92,7 +96,8 @@ def stage_config(config: RunConfig, kind: str) -> dict[str, Any]:
         prefix = "models." if table == "models" else ""
         for key, value in asdict(getattr(config, table)).items():
             merged[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return merged
+    later = _LATER.get(kind, {})
+    return {key: value for key, value in merged.items() if later.get(key, ...) != value}
 
 
 def load_config(path: Path) -> RunConfig:
