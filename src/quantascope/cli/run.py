@@ -40,6 +40,7 @@ _STAGES: Final = {
     "ranks": "Count cluster sizes by rank, and their envelope.",
     "fits": "Fit exponents with intervals.",
     "labels": "Say from counts what each cluster has in common.",
+    "curves": "Gather losses over sizes, steps and seeds, and how they are distributed.",
 }
 COMMANDS: Final = ("demo", "run", *_STAGES)
 """All of this group: each finds what it has done before, and goes on."""

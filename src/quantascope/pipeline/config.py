@@ -13,6 +13,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import tomli_w
 
+from quantascope.families.config import CurvesConfig
 from quantascope.lm.config import CorpusConfig, LossesConfig, ModelsConfig, SelectionConfig
 from quantascope.qdg.config import (
     ClustersConfig,
@@ -47,6 +48,7 @@ class RunConfig:
     clusters: ClustersConfig = field(default_factory=ClustersConfig)
     ranks: RanksConfig = field(default_factory=RanksConfig)
     labels: LabelsConfig = field(default_factory=LabelsConfig)
+    curves: CurvesConfig = field(default_factory=CurvesConfig)
 
 
 # which tables of run.toml a stage's result depends on
@@ -60,6 +62,7 @@ _TABLES_OF_STAGE: Final[dict[str, tuple[str, ...]]] = {
     "ranks": ("ranks",),
     "fits": ("ranks",),
     "labels": ("labels",),
+    "curves": ("curves",),
 }
 
 
@@ -86,6 +89,7 @@ _MINIMA: Final[dict[str, int]] = {
     "clusters.null_shuffles": 1,
     "ranks.n_boot": 20,
     "labels.n_candidates": 1,
+    "curves.n_sample": 1,
 }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from quantascope.pipeline.context import StageContext
+from quantascope.pipeline.curves import make_curves
 from quantascope.pipeline.discovery import (
     make_clusters,
     make_fits,
@@ -26,4 +27,5 @@ STAGES: Final[dict[str, Callable[[StageContext], dict[str, Any]]]] = {
     "ranks": make_ranks,
     "fits": make_fits,
     "labels": make_labels,
+    "curves": make_curves,
 }
