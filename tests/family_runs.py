@@ -13,9 +13,9 @@ from quantascope.pipeline.context import CorpusArrays
 from quantascope.pipeline.runner import run_stages
 from quantascope.store.folder import RunFolder
 
-SIZES = (1000, 4000, 16_000, 64_000)
+SIZES = (1000, 4000, 16_000, 64_000, 256_000, 1_024_000)
 STEPS = (10, 100)
-SEEDS = (0, 1)
+SEEDS = (0, 1, 2)
 
 
 def corpus_config(model: Path, text: Path) -> RunConfig:
@@ -43,7 +43,7 @@ def predictions(run: RunFolder) -> np.ndarray:
 def made_up_losses(run: RunFolder) -> pa.Table:
     """Losses of a family: a row for each prediction, size, step and seed.
 
-    A third stays, a third falls by and by, a third falls at once at the third size.
+    A third stays, a third falls by and by, a third falls at once at the fourth size.
     """
     pred = predictions(run)
     rng = stream(0, "made up losses")
@@ -51,7 +51,7 @@ def made_up_losses(run: RunFolder) -> pa.Table:
     for i, size in enumerate(SIZES):
         for k, step in enumerate(STEPS):
             for seed in SEEDS:
-                fall = np.choose(pred % 3, [0.0, 1.2 * i, 5.9 * (i > 1)]) * (k + 1) / 2
+                fall = np.choose(pred % 3, [0.0, 1.1 * i, 5.9 * (i > 2)]) * (k + 1) / 2
                 loss = np.maximum(6.0 - fall + 0.05 * rng.standard_normal(len(pred)), 0.01)
                 name = f"{size}-seed{seed}@step{step}"
                 n = len(pred)

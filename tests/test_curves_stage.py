@@ -104,7 +104,7 @@ def test_persistence_follows_each_seed_over_sizes_at_the_last_step(finished):
         assert rows["first_below"].tolist() == [(first == j).sum() for j in range(len(chain))]
         stays = [(below[first == j, j:].all(axis=1)).sum() for j in range(len(chain))]
         assert rows["stayed_below"].tolist() == stays
-    assert len(found.groupby(["seed", "threshold"])) == 4
+    assert len(found.groupby(["seed", "threshold"])) == 6
 
 
 def test_only_curves_are_stale_when_the_sample_changes(finished, tmp_path):
