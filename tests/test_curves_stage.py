@@ -120,3 +120,14 @@ def test_only_curves_are_stale_when_the_sample_changes(finished, tmp_path):
     config = set_values(config, ["losses.source=elsewhere.parquet"])
     todo = [s.kind for s in plan_run(run, config, kinds=KINDS) if s.todo]
     assert todo == ["losses", "selection", "curves"]
+
+
+def test_a_model_without_a_step_is_the_finished_one():
+    models = [
+        {"model": 0, "n_params": 10, "step": None, "seed": None},
+        {"model": 1, "n_params": 10, "step": 900, "seed": None},
+        {"model": 2, "n_params": 5, "step": 7, "seed": 0},
+        {"model": 3, "n_params": 5, "step": 3, "seed": 0},
+        {"model": 4, "n_params": 5, "step": 3, "seed": 1},
+    ]
+    assert curves._size_chains(models) == {0: [2, 0]}  # one size of seed 1 is no chain

@@ -118,6 +118,11 @@ FAULTS = {
     "no size": (lambda t: t.drop(["n_params"]), "column n_params missing"),
     "size 0": (lambda t: changed(t, "n_params", [0] * t.num_rows), "n_params of model"),
     "no loss": (lambda t: t.drop(["loss"]), "column loss missing"),
+    "endless size": (
+        lambda t: changed(t, "n_params", [float("inf")] * t.num_rows),
+        "n_params of model 1000-seed0@step10 is inf",
+    ),
+    "no name": (lambda t: with_first(t, "model", None), "column model has empty cells"),
     "no row": (lambda t: t.slice(0, 0), "no losses"),
 }
 

@@ -34,13 +34,13 @@ _STAGES: Final = {
     "corpus": "Read text, cut it into documents of tokens.",
     "losses": "Compute one loss for each prediction and model.",
     "selection": "Choose the predictions whose gradients are taken.",
+    "curves": "Gather losses over sizes, steps and seeds, and how they are distributed.",
     "sketch": "Take their gradients and press each into a sketch.",
     "graph": "Find each prediction's neighbours by angular similarity.",
     "clusters": "Cluster the graph: Leiden over resolutions, and the paper's spectral family.",
     "ranks": "Count cluster sizes by rank, and their envelope.",
     "fits": "Fit exponents with intervals.",
     "labels": "Say from counts what each cluster has in common.",
-    "curves": "Gather losses over sizes, steps and seeds, and how they are distributed.",
 }
 COMMANDS: Final = ("demo", "run", *_STAGES)
 """All of this group: each finds what it has done before, and goes on."""

@@ -4,6 +4,7 @@ Losses of all predictions are streamed block by block: what is held is a block, 
 sample. The curves themselves are then gathered model by model.
 """
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -75,18 +76,18 @@ class _Sample:
 
 
 def _size_chains(models: list[dict[str, Any]]) -> dict[int, list[int]]:
-    """Give by seed the models of its sizes, ascending, each at its last step; two or more.
-
-    Models of one size that are not told apart by seed and step make no chain.
-    """
+    """Give by seed the models of its sizes, ascending, each at its last step; two or more."""
     last: dict[tuple[int, int], dict[str, Any]] = {}
-    for row in models:
-        key = (row["seed"] or 0, row["n_params"])
-        if key not in last or (last[key]["step"] or 0) < (row["step"] or 0):
-            last[key] = row
+    for row in sorted(models, key=_step):
+        last[row["seed"] or 0, row["n_params"]] = row
     seeds = sorted({seed for seed, _ in last})
     chains = {s: [row["model"] for key, row in sorted(last.items()) if key[0] == s] for s in seeds}
     return {seed: chain for seed, chain in chains.items() if len(chain) > 1}
+
+
+def _step(row: dict[str, Any]) -> float:
+    """Order checkpoints: a model without a step is the finished one."""
+    return math.inf if row["step"] is None else float(row["step"])
 
 
 def _place(

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
+from quantascope.core.numbers import is_number
 from quantascope.pipeline.context import CorpusArrays, StageContext
 from quantascope.pipeline.loss_columns import check_cards, write_losses
 
@@ -193,11 +194,13 @@ def _distinct(path: Path) -> pa.Table:
 
 
 def _card(row: dict[str, Any], path: Path) -> dict[str, Any]:
+    if row["model"] is None:
+        raise DataError(f"{path}: column model has empty cells; fill or drop these rows")
     name = str(row["model"])
     card: dict[str, Any] = {"name": name}
     for column in _NUMBERS:
         value = row.get(column)
-        if value is not None and not (isinstance(value, int | float) and value == int(value)):
+        if value is not None and not (is_number(value) and value == int(value)):
             raise DataError(f"{path}: {column} of model {name} is {value!r}; give a whole number")
         card[column] = None if value is None else int(value)
     if card["n_params"] is None or card["n_params"] < 1:

@@ -21,11 +21,11 @@ STAGES: Final[dict[str, Callable[[StageContext], dict[str, Any]]]] = {
     "corpus": make_corpus,
     "losses": make_losses,
     "selection": make_selection,
+    "curves": make_curves,
     "sketch": make_sketch,
     "graph": make_graph,
     "clusters": make_clusters,
     "ranks": make_ranks,
     "fits": make_fits,
     "labels": make_labels,
-    "curves": make_curves,
 }

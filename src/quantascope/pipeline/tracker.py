@@ -233,7 +233,8 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
 
 
 def _check_fit(module: PreTrainedModel, corpus: CorpusArrays, name: str) -> None:
-    n_words = module.get_input_embeddings().weight.shape[0]
+    embedding: Any = module.get_input_embeddings()
+    n_words = int(embedding.weight.shape[0])
     highest = int(corpus.tokens.max())
     if highest >= n_words:
         raise DataError(

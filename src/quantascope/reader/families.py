@@ -183,6 +183,8 @@ def run_genicity(
         if len(np.unique(mine.checkpoints.n_params)) > 1:
             alone = over_sizes(mine, step=step)
             by_seed[int(each)] = paper_rules(alone.losses, alone.x)
+    if not by_seed:
+        raise DataError("curves over size: no seed has two sizes, which the paper's rules compare")
     classes, untested = None, ""
     try:
         classes = classify(series, level=level, correction=correction, seed=seed)
@@ -225,6 +227,7 @@ def run_emergence(
     ArtefactError, DataError
         If there are no curves or clusters, or nothing could be tested.
     """
+    keys: NDArray[Any]
     if by == "pred":
         curves = read_curves(run, which=which)
         series = run_series(curves, over, at=at, complete=complete)
