@@ -140,6 +140,16 @@ def test_a_fault_is_named_and_leaves_the_run_as_it_was(fault, run, table, tmp_pa
     assert run.manifest("losses") is None
 
 
+def test_tokens_in_the_file_must_be_those_of_the_corpus(run, table, tmp_path):
+    tokens = np.asarray(CorpusArrays.of(run).tokens)
+    right = table.append_column("token", pa.array(tokens[table["pred"].to_numpy()]))
+    import_table(run, write(right, tmp_path / "right.parquet"))
+    wrong = changed(right, "token", (right["token"].to_numpy() + 1) % 400)
+    with pytest.raises(DataError, match="other text or another tokenizer"):
+        import_table(run, write(wrong, tmp_path / "wrong.parquet"))
+    assert load(run.root).models["mean_loss_nats"].notna().all()  # what stood stands
+
+
 def test_equal_weights_and_models_without_losses_are_named(run, table, tmp_path):
     path = write(table, tmp_path / "losses.parquet")
     models = table.group_by(["model", "n_params", "step", "seed"]).aggregate([]).to_pylist()

@@ -103,6 +103,18 @@ def test_a_run_with_losses_of_its_own_or_another_tokenizer_is_refused(run, model
         quantascope.Tracker(run.root)
 
 
+def test_nothing_is_added_to_losses_that_were_altered(run, model):
+    tracker = quantascope.Tracker(run.root)
+    tracker.log(model, step=1, seed=0)
+    before = run.require("losses").digest
+    chunk = next(p for p in run.stage("losses").rglob("*") if p.is_file() and p.parent.name == "0")
+    chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")
+    nudge(model)
+    with pytest.raises(ArtefactError, match="wrong hash"):
+        tracker.log(model, step=2, seed=0)
+    assert run.require("losses").digest == before
+
+
 def test_logged_losses_are_not_computed_again(run, model):
     quantascope.Tracker(run.root).log(model, step=1, seed=0)
     config = load_config(run.config_path)

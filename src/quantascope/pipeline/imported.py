@@ -1,8 +1,9 @@
 """Losses computed elsewhere: a Parquet file enters, the losses artefact of a run leaves.
 
 The file has a row for each prediction and model: ``pred``, or ``doc`` and ``pos``; ``model``;
-``loss`` [nat]. What is known of the models stands in the same file or in one of their own. It is
-read in batches into a scratch file, so that neither file nor artefact need fit into memory.
+``loss`` [nat]; perhaps ``token``, the id of the predicted token, which is then checked. What is
+known of the models stands in the same file or in one of their own. It is read in batches into a
+scratch file, so that neither file nor artefact need fit into memory.
 """
 
 from collections.abc import Iterator
@@ -43,7 +44,9 @@ def import_losses(context: StageContext, corpus: CorpusArrays) -> dict[str, Any]
     path, described = Path(config.source), Path(config.models_table or config.source)
     file = _open(path)
     place = ("pred",) if "pred" in file.schema_arrow.names else ("doc", "pos")
-    _check_columns(path, file.schema_arrow.names, (*place, "model", "loss"))
+    columns_read = (*place, "model", "loss")
+    _check_columns(path, file.schema_arrow.names, columns_read)
+    columns_read += ("token",) if "token" in file.schema_arrow.names else ()
     cards = _cards(path, described)
     scratch = context.workspace.path / "import.scratch"
     shape = (len(cards), len(corpus.tokens))
@@ -51,7 +54,7 @@ def import_losses(context: StageContext, corpus: CorpusArrays) -> dict[str, Any]
     columns[:] = np.nan
     filled = _Columns(path, columns, names=[card["name"] for card in cards])
     with context.track("import", file.metadata.num_rows, unit="rows") as advance:
-        for batch in _batches(file, (*place, "model", "loss"), path):
+        for batch in _batches(file, columns_read, path):
             filled.add(_preds(batch, corpus, path), batch["model"], batch["loss"])
             advance(batch.num_rows)
     filled.check_whole()
@@ -159,7 +162,22 @@ def _preds(batch: Any, corpus: CorpusArrays, path: Path) -> NDArray[np.int64]:
             f"tokenizer? it has {len(corpus.offsets) - 1} documents, {len(corpus.tokens)} tokens; "
             "the first token of a document is not predicted)"
         )
+    if "token" in batch.schema.names:
+        _check_tokens(batch["token"].to_numpy(), pred, corpus, path)
     return pred
+
+
+def _check_tokens(
+    token: NDArray[np.integer[Any]], pred: NDArray[np.int64], corpus: CorpusArrays, path: Path
+) -> None:
+    """Hold the tokens that the file says were predicted against those of the corpus."""
+    ours = corpus.tokens[pred]
+    if n_other := int((token != ours).sum()):
+        row = int((token != ours).argmax())
+        raise DataError(
+            f"{path}: pred {pred[row]} is of token {token[row]} there and {ours[row]} in this "
+            f"run's corpus ({n_other} rows differ): other text or another tokenizer"
+        )
 
 
 def _cards(path: Path, described: Path) -> list[dict[str, Any]]:

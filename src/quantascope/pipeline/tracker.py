@@ -29,6 +29,7 @@ from quantascope.pipeline.loss_columns import (
     write_losses,
 )
 from quantascope.pipeline.runner import write_config
+from quantascope.store.check import file_damage
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import read_table
 
@@ -128,6 +129,7 @@ class Tracker:
             corpus = CorpusArrays.of(self.run)
             if self._has(card):
                 return name
+            self._check_files()
             _check_fit(module, corpus, name)
             with _evaluating(module):
                 column = _column(module, corpus, config=config, name=name)
@@ -170,6 +172,12 @@ class Tracker:
             return True
         check_cards([*cards, card])
         return False
+
+    def _check_files(self) -> None:
+        """Refuse to build on files that were altered: the new manifest would call them sound."""
+        stages = ["corpus"] if self.run.manifest("losses") is None else ["corpus", "losses"]
+        if damage := [line for kind in stages for line in file_damage(self.run, kind)]:
+            raise ArtefactError(damage[0])
 
     def _write(self, config: RunConfig, card: Card, column: NDArray[np.float32]) -> None:
         write_config(self.run, config)
