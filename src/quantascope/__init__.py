@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-__all__ = ["__version__", "discover", "fit", "load"]
+__all__ = ["Tracker", "__version__", "discover", "fit", "load"]
 
 __version__ = version("quantascope")
 
@@ -13,6 +13,7 @@ _LAZY = {
     "load": "quantascope.reader.run",
     "discover": "quantascope.pipeline.module",
     "fit": "quantascope.laws",
+    "Tracker": "quantascope.pipeline.tracker",
 }
 
 

@@ -20,6 +20,7 @@ import typer  # noqa: E402  (after the thread settings)
 
 from quantascope.cli import (  # noqa: E402
     allocate,
+    families,
     fit,
     grade,
     inspect,
@@ -64,6 +65,7 @@ parity.register(app)
 theory.register(app)
 tails.register(app)
 shapes.register(app)
+families.register(app)
 
 
 @app.callback()

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from quantascope.cli import losses
 from quantascope.cli.suite import train_suite
 
 if TYPE_CHECKING:
     from quantascope.pipeline.config import RunConfig
     from quantascope.store.manifest import Manifest
 
-__all__ = ["COMMANDS", "register"]
+__all__ = ["COMMANDS", "Dir", "Set", "Workers", "make_stage", "register", "stage_command"]
 
 _DEMO: Final = {"corpus.n_tokens": 300_000, "selection.n": 4000}
 _PAPER_RESTARTS: Final = 30
@@ -33,6 +34,7 @@ _STAGES: Final = {
     "corpus": "Read text, cut it into documents of tokens.",
     "losses": "Compute one loss for each prediction and model.",
     "selection": "Choose the predictions whose gradients are taken.",
+    "curves": "Gather losses over sizes, steps and seeds, and how they are distributed.",
     "sketch": "Take their gradients and press each into a sketch.",
     "graph": "Find each prediction's neighbours by angular similarity.",
     "clusters": "Cluster the graph: Leiden over resolutions, and the paper's spectral family.",
@@ -49,7 +51,10 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(run)
     for kind, text in _STAGES.items():
-        app.command(kind, help=text)(_stage_command(kind))
+        if kind == "losses":
+            losses.register(app, stage_command(kind), text=text)
+        elif kind != "curves":  # has figures of its own
+            app.command(kind, help=text)(stage_command(kind))
 
 
 def demo(
@@ -181,7 +186,9 @@ def _run_all(
     print(write_report(folder))
 
 
-def _stage_command(kind: str) -> Callable[..., None]:
+def stage_command(kind: str) -> Callable[..., None]:
+    """Make the command of a stage alone."""
+
     def command(
         folder: Dir,
         set_: Set = None,
@@ -190,24 +197,30 @@ def _stage_command(kind: str) -> Callable[..., None]:
         ] = False,
         workers: Workers = 0,
     ) -> None:
-        from quantascope.pipeline.config import set_values
-        from quantascope.pipeline.runner import run_stages
-        from quantascope.store.folder import RunFolder
-
-        config = set_values(_start_config(folder, None), set_ or [])
-        manifest = run_stages(
-            RunFolder(folder),
-            config,
-            kinds=[kind],
-            overwrite=[kind] if overwrite else [],
-            workers=_processes(workers),
-            on_stage=_announce,
-        )[0]
+        manifest = make_stage(folder, kind, set_=set_, overwrite=overwrite, workers=workers)
         for name, value in manifest.facts.items():
             print(f"{name}: {value}")
         print(folder / kind)
 
     return command
+
+
+def make_stage(
+    folder: Path, kind: str, *, set_: list[str] | None, overwrite: bool, workers: int
+) -> "Manifest":
+    """Bring one stage of a run up to date."""
+    from quantascope.pipeline.config import set_values
+    from quantascope.pipeline.runner import run_stages
+    from quantascope.store.folder import RunFolder
+
+    return run_stages(
+        RunFolder(folder),
+        set_values(_start_config(folder, None), set_ or []),
+        kinds=[kind],
+        overwrite=[kind] if overwrite else [],
+        workers=_processes(workers),
+        on_stage=_announce,
+    )[0]
 
 
 def _start_config(folder: Path, path: Path | None) -> "RunConfig":

@@ -79,6 +79,18 @@ class Checkpoints:
             weights_sha256=hashes,
         )
 
+    def rows(self, kept: NDArray[np.bool_]) -> "Checkpoints":
+        """Take some of the checkpoints."""
+        hashes = None if self.weights_sha256 is None else self.weights_sha256[kept]
+        return Checkpoints(
+            name=self.name[kept],
+            n_params=self.n_params[kept],
+            step=self.step[kept],
+            n_tokens=self.n_tokens[kept],
+            seed=self.seed[kept],
+            weights_sha256=hashes,
+        )
+
     def __len__(self) -> int:
         """Give the number of checkpoints."""
         return len(self.name)

@@ -39,8 +39,13 @@ class CorpusConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LossesConfig:
-    """How losses are computed."""
+    """How losses are computed, or where they come from."""
 
+    source: str = "models"
+    """``models`` computes them; ``tracker``: logged while training; else the Parquet file that
+    they are imported from."""
+    models_table: str = ""
+    """CSV or Parquet file that describes imported models; empty: the losses' own file does."""
     device: str = "cpu"
     dtype: str = "float32"
     """``float32``, ``bfloat16``, or ``auto`` (bfloat16 where the processor multiplies it fast)."""

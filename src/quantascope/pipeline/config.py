@@ -13,6 +13,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import tomli_w
 
+from quantascope.families.config import CurvesConfig
 from quantascope.lm.config import CorpusConfig, LossesConfig, ModelsConfig, SelectionConfig
 from quantascope.qdg.config import (
     ClustersConfig,
@@ -47,6 +48,7 @@ class RunConfig:
     clusters: ClustersConfig = field(default_factory=ClustersConfig)
     ranks: RanksConfig = field(default_factory=RanksConfig)
     labels: LabelsConfig = field(default_factory=LabelsConfig)
+    curves: CurvesConfig = field(default_factory=CurvesConfig)
 
 
 # which tables of run.toml a stage's result depends on
@@ -60,7 +62,12 @@ _TABLES_OF_STAGE: Final[dict[str, tuple[str, ...]]] = {
     "ranks": ("ranks",),
     "fits": ("ranks",),
     "labels": ("labels",),
+    "curves": ("curves",),
 }
+
+
+# Settings that came later: left out at their default, so that artefacts made before stay current.
+_LATER: Final[dict[str, dict[str, Any]]] = {"losses": {"source": "models", "models_table": ""}}
 
 
 # counts below which a stage has nothing to do; ranges that need more are checked where they apply
@@ -82,6 +89,7 @@ _MINIMA: Final[dict[str, int]] = {
     "clusters.null_shuffles": 1,
     "ranks.n_boot": 20,
     "labels.n_candidates": 1,
+    "curves.n_sample": 1,
 }
 
 
@@ -92,7 +100,8 @@ def stage_config(config: RunConfig, kind: str) -> dict[str, Any]:
         prefix = "models." if table == "models" else ""
         for key, value in asdict(getattr(config, table)).items():
             merged[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return merged
+    later = _LATER.get(kind, {})
+    return {key: value for key, value in merged.items() if later.get(key, ...) != value}
 
 
 def load_config(path: Path) -> RunConfig:

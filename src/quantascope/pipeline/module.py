@@ -33,7 +33,7 @@ from quantascope.store.truth import TRUTH_FILE, write_truth
 __all__ = ["discover"]
 
 _MODULE: Final = "module"
-_STAGES_BEHIND: Final = ("graph", "clusters", "ranks", "fits", "labels")
+_STAGES_BEHIND: Final = ("curves", "graph", "clusters", "ranks", "fits", "labels")
 
 
 def discover(

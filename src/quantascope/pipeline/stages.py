@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from quantascope.pipeline.context import StageContext
+from quantascope.pipeline.curves import make_curves
 from quantascope.pipeline.discovery import (
     make_clusters,
     make_fits,
@@ -20,6 +21,7 @@ STAGES: Final[dict[str, Callable[[StageContext], dict[str, Any]]]] = {
     "corpus": make_corpus,
     "losses": make_losses,
     "selection": make_selection,
+    "curves": make_curves,
     "sketch": make_sketch,
     "graph": make_graph,
     "clusters": make_clusters,

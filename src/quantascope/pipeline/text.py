@@ -11,10 +11,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from quantascope.core.errors import DataError
 from quantascope.lm.config import LossesConfig
 from quantascope.lm.selection import select_predictions
 from quantascope.pipeline.context import CorpusArrays, StageContext
-from quantascope.store.arrays import create_array, open_array, write_npy
+from quantascope.pipeline.imported import import_losses
+from quantascope.pipeline.loss_columns import TRACKER, write_losses
+from quantascope.store.arrays import open_array, write_npy
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import read_table, write_table
 from quantascope.store.truth import TRUTH_FILE, write_truth
@@ -90,11 +93,18 @@ def _max_length(sources: list[Any], wanted: int | None, *, n_reserved: int) -> i
 
 
 def make_losses(context: StageContext) -> dict[str, Any]:
-    """Compute one loss for each prediction and model, shard by shard."""
+    """Compute one loss for each prediction and model, shard by shard; or import them."""
     from quantascope.lm.losses import shard_documents
     from quantascope.lm.models import resolve_models
 
-    corpus = CorpusArrays.of(context.run)
+    corpus, source = CorpusArrays.of(context.run), context.config.losses.source
+    if source == TRACKER:
+        raise DataError(
+            f"{context.run.root}: its losses were logged while training and cannot be computed "
+            "again; log them on a new run, or set losses.source=models"
+        )
+    if source != "models":
+        return import_losses(context, corpus)
     sources = resolve_models(context.config.models)
     cards = _cards(context, sources)
     bounds = shard_documents(corpus.offsets, shard_tokens=context.config.losses.shard_tokens)
@@ -115,7 +125,13 @@ def make_losses(context: StageContext) -> dict[str, Any]:
         for s, (lo, hi) in enumerate(bounds)
     ]
     _compute_shards(context, work)
-    return _assemble_losses(context, corpus, cards=cards, work=work)
+    shards = context.workspace.shards
+    columns = (
+        np.concatenate([shards.load(s.name) for s in by_place if s.column == j])
+        for by_place in [sorted(work, key=lambda s: s.place)]
+        for j in range(len(cards))
+    )
+    return write_losses(context.workspace.path, columns, cards=cards, n_tokens=len(corpus.tokens))
 
 
 def make_selection(context: StageContext) -> dict[str, Any]:
@@ -222,33 +238,6 @@ def _compute_shards(context: StageContext, work: list[LossShard]) -> None:
             advance(len(losses))
 
         context.run_shards("losses", _losses, todo, on_done=keep)
-
-
-def _assemble_losses(
-    context: StageContext,
-    corpus: CorpusArrays,
-    *,
-    cards: list[dict[str, Any]],
-    work: list[LossShard],
-) -> dict[str, Any]:
-    folder, shards = context.workspace.path, context.workspace.shards
-    shape = (len(corpus.tokens), len(cards))
-    array = create_array(folder, "losses", name="losses.zarr", shape=shape)
-    means = []
-    for j in range(len(cards)):
-        mine = sorted((s for s in work if s.column == j), key=lambda s: s.place)
-        column = np.concatenate([shards.load(shard.name) for shard in mine])
-        array[:, j] = column
-        means.append(float(np.nanmean(column, dtype=np.float64)))
-    rows = [
-        {"model": j, **card, "mean_loss_nats": mean}
-        for j, (card, mean) in enumerate(zip(cards, means, strict=True))
-    ]
-    write_table(folder, "losses", name="models.parquet", table=pa.Table.from_pylist(rows))
-    return {
-        "n_models": len(cards),
-        "n_predictions": int(len(corpus.tokens) - len(corpus.offsets) + 1),
-    }
 
 
 def _describe(source: Any) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from quantascope.core.errors import ArtefactError
 from quantascope.core.rng import hash_order
+from quantascope.families.curves import LossCurves
+from quantascope.reader.curves import read_curves
 from quantascope.reader.tokens import decode_tokens, render_context, render_text
 from quantascope.store.arrays import open_array
 from quantascope.store.folder import RunFolder
@@ -170,6 +172,15 @@ class Run:
     def fits(self) -> pd.DataFrame:
         """Fitted exponents with intervals, ranges and methods; index ``name``."""
         return self.table("fits", "fits").set_index("name")
+
+    @cached_property
+    def curves(self) -> LossCurves:
+        """Loss curves [nat] of selected and sampled predictions over all checkpoints, checked.
+
+        `quantascope.families` cuts them over sizes or steps, classifies and dates them; which
+        are selected and which sampled says ``table("curves", "preds")``.
+        """
+        return read_curves(self.folder)
 
     def label_parts(self, cluster: str, *, n_features: int = 2) -> list[tuple[str, str]]:
         """Give a cluster's best features: a word for the kind, and the tokens' text."""

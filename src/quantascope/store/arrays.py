@@ -1,5 +1,7 @@
 """Arrays on disk: Zarr v3 with named axes; token ids and offsets as memory-mapped .npy."""
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +14,7 @@ from quantascope.core.axes import check_axes
 from quantascope.core.errors import ArtefactError
 from quantascope.store.schema import KINDS, ArraySpec
 
-__all__ = ["create_array", "open_array", "write_array", "write_npy"]
+__all__ = ["append_column", "create_array", "open_array", "write_array", "write_npy"]
 
 _CHUNK_ROWS: Final = 65_536  # at most 0.5 GB in hand for a sketch of 4,096 half-precision numbers
 
@@ -61,6 +63,41 @@ def write_array(folder: Path, kind: str, *, name: str, values: NDArray[Any]) -> 
     """Write a whole array of an artefact; dtype as in the schema."""
     array = create_array(folder, kind, name=name, shape=values.shape)
     array[...] = values.astype(KINDS[kind].arrays[name].dtype)
+
+
+def append_column(
+    before: Path, folder: Path, kind: str, *, name: str, column: NDArray[Any]
+) -> None:
+    """Copy an array of an artefact and put a column behind its last one.
+
+    Only the column is written: columns of an axis ``model`` have chunks of their own, and those
+    that stand are linked (copied where the file system has no links).
+
+    Parameters
+    ----------
+    before, folder
+        Folder of the artefact as it stands, and the stage's working folder.
+    kind, name
+        Artefact kind and file name, as in ``KINDS``; the last axis is ``model``.
+    column
+        Values, one a row.
+    """
+    shutil.copytree(before / name, folder / name, copy_function=_link)
+    array = zarr.open_array(store=str(folder / name), mode="r+")
+    n_rows, n_columns = array.shape
+    array.resize((n_rows, n_columns + 1))
+    array[:, n_columns] = column.astype(KINDS[kind].arrays[name].dtype)
+
+
+def _link(source: str, target: str) -> None:
+    """Link a chunk; what describes the array is copied, for it changes."""
+    if Path(source).name != "zarr.json":
+        try:
+            os.link(source, target)
+            return
+        except OSError:
+            pass
+    shutil.copy2(source, target)
 
 
 def write_npy(folder: Path, kind: str, *, name: str, values: NDArray[Any]) -> None:

@@ -146,6 +146,29 @@ def _labels(run: RunFolder) -> Iterator[Finding]:
         yield "labels.parquet", "auc must lie within 0 to 1"
 
 
+def _curves(run: RunFolder) -> Iterator[Finding]:
+    folder = run.stage("curves")
+    curves = open_array(folder, "curves", name="curves.zarr")
+    losses = open_array(run.stage("losses"), "losses", name="losses.zarr")
+    preds = read_table(folder, "preds.parquet")
+    pred, selected = _column(preds, "pred"), _column(preds, "selected")
+    if curves.shape != (len(pred), losses.shape[1]):
+        yield "curves.zarr", f"shape {curves.shape}, expected {(len(pred), losses.shape[1])}"
+        return
+    if np.any(np.diff(pred) <= 0):
+        yield "preds.parquet", "pred must ascend"
+    chosen = _column(read_table(run.stage("selection"), "preds.parquet"), "pred")
+    if not np.array_equal(pred[selected], np.sort(chosen)):
+        yield "preds.parquet", "those selected differ from the selection"
+    for j in range(losses.shape[1]):
+        if not np.array_equal(curves[:, j], losses[:, j][pred], equal_nan=True):
+            yield "curves.zarr", f"model {j}: losses differ from losses.zarr"
+    counts = read_table(folder, "distribution.parquet").to_pandas().groupby("model")["count"].sum()
+    n_preds = run.require("curves").facts["n_predictions"]
+    if not (counts == n_preds).all():
+        yield "distribution.parquet", f"counts of a model must sum to {n_preds}"
+
+
 INVARIANTS: Final[dict[str, Callable[[RunFolder], Iterator[Finding]]]] = {
     "corpus": _corpus,
     "losses": _losses,
@@ -156,6 +179,7 @@ INVARIANTS: Final[dict[str, Callable[[RunFolder], Iterator[Finding]]]] = {
     "ranks": _ranks,
     "fits": _fits,
     "labels": _labels,
+    "curves": _curves,
 }
 
 

@@ -90,6 +90,38 @@ KINDS: Final[dict[str, Kind]] = {
             "counts.parquet": TableSpec({"rule": "", "n_before": "pred", "n_after": "pred"}),
         },
     ),
+    "curves": Kind(
+        version="1.0",
+        parents=("corpus", "losses", "selection"),
+        arrays={"curves.zarr": ArraySpec(("pred", "model"), "float32", "nat")},
+        tables={
+            "preds.parquet": TableSpec(
+                {"pred": "index", "doc": "index", "pos": "token", "selected": "", "sampled": ""}
+            ),
+            "distribution.parquet": TableSpec(
+                {"model": "index", "lo": "nat", "hi": "nat", "count": "pred"}
+            ),
+            "persistence.parquet": TableSpec(
+                {
+                    "seed": "",
+                    "threshold": "nat",
+                    "model": "index",
+                    "first_below": "pred",
+                    "stayed_below": "pred",
+                }
+            ),
+            "positions.parquet": TableSpec(
+                {
+                    "model": "index",
+                    "first_pos": "token",
+                    "last_pos": "token",
+                    "n_preds": "pred",
+                    "mean_nats": "nat",
+                    "stderr_nats": "nat",
+                }
+            ),
+        },
+    ),
     "sketch": Kind(
         version="1.0",
         parents=("corpus", "selection"),
