@@ -96,6 +96,17 @@ def test_a_run_of_language_models_is_not_overwritten(world, tmp_path):
         quantascope.discover(module, batches, loss_per_sample, run=tmp_path, clusters=CLUSTERS)
 
 
+def test_losses_below_zero_are_found_in_memory_and_leave_no_run(world, tmp_path):
+    def shifted(module, batch):
+        return loss_per_sample(module, batch) - 5.0
+
+    module, batches = world
+    with pytest.raises(ValueError, match="from 0 on"):
+        quantascope.discover(module, batches, shifted, run=tmp_path / "run", clusters=CLUSTERS)
+    assert not (tmp_path / "run").exists()
+    assert len(quantascope.discover(module, batches, shifted, clusters=CLUSTERS).labels) == 60
+
+
 def test_the_module_is_left_in_its_mode(world):
     module, batches = world
     module.train()

@@ -90,7 +90,8 @@ def discover(
     Raises
     ------
     ValueError
-        If there are fewer than two samples, the loss is not one number a sample, `render` does
+        If there are fewer than two samples, the loss is not one number a sample or, with `run`,
+        below 0, `render` does
         not give one text a sample, or `truth` not one name a sample.
     DataError
         If a gradient is not finite.
@@ -117,6 +118,7 @@ def discover(
     )
     if run is not None:
         samples = Samples.of(module, batches, loss_per_sample, render=render)
+        _check_losses(samples)
         folder = RunFolder(Path(run))
         known = None if truth is None else truth_table(samples.preds, truth)
         sketch = replace(sketch, input_dim=0, seed=seed, dim=found.sketch.shape[1])
@@ -124,6 +126,15 @@ def discover(
         _write_run(folder, config, module, samples=samples, found=found, name=name, truth=known)
         run_stages(folder, config, kinds=_STAGES_BEHIND)
     return found
+
+
+def _check_losses(samples: Samples) -> None:
+    least = float(samples.losses.min(initial=0.0))
+    if least < 0:
+        raise ValueError(
+            f"loss_per_sample: a loss of {least:.3g} found; a run holds losses from 0 on [nat]; "
+            "give run=None to keep the result in memory"
+        )
 
 
 def _check_folder(run: RunFolder) -> None:
