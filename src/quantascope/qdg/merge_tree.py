@@ -38,12 +38,11 @@ class MergeTree:
     overlap: NDArray[np.float64]
     """Mean squared cosine of the pair joined at each step; NaN at the first, where none was."""
     floor: NDArray[np.float64]
-    """What that pair would show by chance at most, see `merge_groups`; NaN at the first."""
+    """What strangers like that pair show by chance, see `merge_groups`; NaN at the first."""
     contrast: NDArray[np.float64]
     """See `merge_groups`; 0 before the first join and where one group is left."""
     joins: NDArray[np.int64]
     """Groups joined at each step after the first, axes ``(step, 2)``; the first of both stays."""
-
     joined: NDArray[np.float64]
     """Share of predictions in groups of two given ones or more, at each step."""
     typical: float
@@ -57,6 +56,10 @@ class MergeTree:
         below = np.flatnonzero(self.overlap[1:] < self.floor[1:])
         return int(self.n_groups[below[0]] if len(below) else self.n_groups[-1])
 
+    def step(self, n_groups: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give the step that leaves so many groups; the first if fewer were given."""
+        return np.maximum(self.n_groups[0] - n_groups, 0)
+
     def log_excess(self, n_groups: NDArray[np.int64]) -> NDArray[np.float64]:
         """Give the logarithm of the least overlap above chance that led to so many groups.
 
@@ -64,8 +67,7 @@ class MergeTree:
         overlap of strangers counts as that: how far below says nothing of kin.
         """
         least = np.minimum.accumulate(np.r_[np.inf, np.maximum(self.overlap[1:], self.typical)])
-        steps = np.maximum(self.n_groups[0] - n_groups, 0)
-        return _log_above(least[steps], self.chance)
+        return _log_above(least[self.step(n_groups)], self.chance)
 
     def cut(self, n_groups: int) -> NDArray[np.int64]:
         """Give the labels of the cut that leaves so many groups, or all given if fewer."""
@@ -171,8 +173,7 @@ def common_number(trees: Sequence[MergeTree]) -> int:
     breaks = _breaks(trees, n_groups)
     if breaks.any():
         return int(n_groups[breaks.argmax()])
-    steps = [np.maximum(tree.n_groups[0] - n_groups, 0) for tree in trees]
-    contrast = np.mean([t.contrast[step] for t, step in zip(trees, steps, strict=True)], axis=0)
+    contrast = np.mean([tree.contrast[tree.step(n_groups)] for tree in trees], axis=0)
     best = np.array([contrast[_FACTOR * n_groups > n].max() for n in n_groups])
     peaks = np.flatnonzero((contrast == best) & (contrast >= np.log(_FACTOR)))
     return int(n_groups[peaks[0] if len(peaks) else contrast.argmax()])
@@ -184,8 +185,7 @@ def _breaks(trees: Sequence[MergeTree], n_groups: NDArray[np.int64]) -> NDArray[
     after = np.mean([tree.log_excess(np.maximum(n_groups - 1, 1)) for tree in trees], axis=0)
     joined = np.isfinite(at) & (n_groups > 1)
     fall = np.where(joined, at, 0.0) - np.where(joined, after, 0.0)
-    steps = [np.maximum(tree.n_groups[0] - n_groups, 0) for tree in trees]
-    share = np.mean([t.joined[step] for t, step in zip(trees, steps, strict=True)], axis=0)
+    share = np.mean([tree.joined[tree.step(n_groups)] for tree in trees], axis=0)
     least = np.log(n_groups / np.maximum(n_groups - 1, 0.5)) * _STEEP
     is_break = (fall >= np.maximum(least, np.log(_FACTOR))) & (share >= _MOST)
     return np.where(is_break, fall, 0.0)
