@@ -295,6 +295,7 @@ def test_too_few_or_too_many_points_are_not_calibrated():
         assert "400 points; the table has 1000 to 16000" in slope.reason
 
 
+@pytest.mark.slow
 def test_worlds_planted_for_a_run_serve_where_the_table_does_not():
     few = world_of(replace(WORLD, points=200, population=200), seed=2).vectors
     slope = calibrate_slopes(few, methods=(DEFAULT_METHOD,), level=0.98, simulate=90)[0]
@@ -328,6 +329,7 @@ def test_beyond_its_range_the_shipped_table_is_not_asked(monkeypatch):
     assert "17000 points; the table has" in refused.reason
 
 
+@pytest.mark.slow
 def test_a_run_has_its_calibrated_slope(tmp_path, vectors):
     """A linear module whose loss is its output: the gradient of a sample is the sample."""
     module = nn.Linear(WORLD.dim, 1, bias=False)
