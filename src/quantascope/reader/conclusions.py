@@ -158,6 +158,11 @@ def _slope(run: Run) -> str:
     return f"{text} {_calibration(run)}"
 
 
+def _bound(value: float) -> str:
+    """Print an end of an interval."""
+    return f"{value:.2f}" if abs(value) < float("inf") else "open"
+
+
 def _calibration(run: Run) -> str:
     """Say what planted worlds make of the slope, and whether the methods agree."""
     rows = run.fits[run.fits.index.str.startswith("calibrated_")]
@@ -166,7 +171,7 @@ def _calibration(run: Run) -> str:
         why = f": {rows['reason'].iloc[0]}" if len(rows) else ""
         return f"No calibrated slope{why}. So none may be compared with a scaling exponent yet."
     each = ", ".join(
-        f"{row['estimate']:.2f} [{row['lo']:.2f}, {row['hi']:.2f}] "
+        f"{row['estimate']:.2f} [{_bound(row['lo'])}, {_bound(row['hi'])}] "
         f"({name.removeprefix('calibrated_')}{', ' * bool(row['reason'])}{row['reason']})"
         for name, row in known.iterrows()
     )
