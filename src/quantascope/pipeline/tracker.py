@@ -54,11 +54,13 @@ class Tracker:
 
     Examples
     --------
-    >>> tracker = Tracker("runs/mine")  # doctest: +SKIP
-    >>> for step, batch in enumerate(batches, 1):  # doctest: +SKIP
-    ...     train(model, batch)
-    ...     if step in (10, 100, 1000):
-    ...         tracker.log(model, step=step, seed=0)
+    In a training loop::
+
+        tracker = Tracker("runs/mine")
+        for step, batch in enumerate(batches, 1):
+            train(model, batch)
+            if step in (10, 100, 1000):
+                tracker.log(model, step=step, seed=0)
     """
 
     def __init__(self, run: str | Path) -> None:
