@@ -7,6 +7,7 @@ from scipy.stats import binom
 
 from quantascope.core.rng import stream
 from quantascope.laws.shapes import CLAIMS, SHAPES, classify_shapes
+from quantascope.laws.shapes.null import p_value
 
 N = 500
 X = {n: np.geomspace(1e6, 1e9, n) for n in (6, 10, 20)}
@@ -273,3 +274,11 @@ def test_corrected_p_values_are_those_of_the_definitions():
 def test_bad_arguments_are_named(arguments, words):
     with pytest.raises(ValueError, match=words):
         classify_shapes(**arguments)
+
+
+def test_a_null_whose_largest_values_are_equal_is_not_continued():
+    """The tail has no power to continue: the plain rank, without a division by zero."""
+    null = np.r_[np.linspace(0.1, 0.9, 400), np.ones(100)]
+    assert p_value(null, np.array([0.5, 1.0, 9.0])).tolist() == pytest.approx(
+        [(1 + (null >= 0.5).sum()) / 501, 101 / 501, 1 / 501]
+    )

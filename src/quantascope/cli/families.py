@@ -116,7 +116,7 @@ def genicity(
         )
     if plot is not None:
         _draw_classes(found, plot)
-    _finish(found.to_table(), out)
+    _write(found.to_table(), out)
     if as_json:
         print(json.dumps(plain(found.as_dict()), allow_nan=False))
         return
@@ -169,7 +169,7 @@ def emergence(
         )
     if plot is not None:
         _draw_when(found, plot)
-    _finish(found.to_table(), out)
+    _write(found.to_table(), out)
     if as_json:
         facts = {"over": found.series.scale, "levels": found.series.x, "method": found.found.method}
         rows = found.to_table().to_pylist()
@@ -191,7 +191,7 @@ def _said_as_options() -> Iterator[None]:
         raise DataError(text.replace("name one by n_params", "name one by --at")) from error
 
 
-def _finish(table: Any, out: Path | None) -> None:
+def _write(table: Any, out: Path | None) -> None:
     import pyarrow.parquet as pq
 
     if out is not None:

@@ -6,7 +6,7 @@ the envelope's slope reads about -1.1 where the true one is -1.4. No agreement w
     quantascope reproduce parity-discovery --quick     # 50 subtasks, width 128, 1,200 samples
     quantascope reproduce parity-discovery             # the paper's 500, width 500, 10,000 samples
 
-Cost: quick 16 CPU-s; full wants a GPU for its training (200,000 steps of 20,000 samples).
+Cost: quick 16 CPU-s; full 3.5 CPU-hours of training alone (200,000 steps of 62 ms), not run yet.
 
 Expected: published cosines agree with the subtasks by a fifth, the default method by .95 and more.
 """

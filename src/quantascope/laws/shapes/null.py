@@ -147,7 +147,7 @@ def p_value(null: Floats, observed: Floats) -> Floats:
     n = len(null)
     p = (1 + n - np.searchsorted(null, observed)) / (1 + n)
     top = null[-int(_TAIL * n) :]
-    if top[0] <= 0:
+    if top[0] <= 0 or top[-1] == top[0]:  # nothing to continue
         return np.asarray(p)
     heaviness = np.log(top / top[0]).mean()
     ratio = np.maximum(observed / top[0], 1.0)
