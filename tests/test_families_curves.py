@@ -6,7 +6,7 @@ import pytest
 
 from quantascope.core.errors import DataError
 from quantascope.core.rng import stream
-from quantascope.families.curves import Checkpoints, make_curves, over_sizes, over_steps
+from quantascope.families.curves import Checkpoints, make_curves, over_data, over_sizes, over_steps
 
 KEYS = [(n, s, seed) for n in (1e5, 1e6, 1e7) for s in (0, 100, 1000) for seed in (0, 1)]
 
@@ -149,3 +149,32 @@ def test_a_run_s_table_of_models_is_read():
     assert len(make_curves(np.arange(1), np.ones((1, 2)), checkpoints=read).pred) == 1
     with pytest.raises(DataError, match="columns .'seed'. missing"):
         Checkpoints.from_table(table.drop_columns(["seed"]))
+
+
+def data_series():
+    """Two seeds on 100 to 400 distinct tokens, each read for 400: the step says nothing."""
+    keys = [(1e5, 10, seed) for _ in (100, 200, 400) for seed in (0, 1)]
+    return family(keys, n_unique=np.repeat([100.0, 200.0, 400.0], 2))
+
+
+def test_curves_over_data_go_along_the_distinct_tokens_of_runs():
+    curves = data_series()
+    series = over_data(curves)
+    assert (series.scale, series.x.tolist()) == ("n_unique", [100, 200, 400])
+    assert series.level.tolist() == [0, 0, 1, 1, 2, 2]
+    np.testing.assert_array_equal(series.losses, curves.losses)
+    assert not series.tracked
+
+
+def test_runs_on_other_text_are_no_steps_of_one_run():
+    with pytest.raises(DataError, match="3 different amounts of text"):
+        over_steps(data_series())
+    with pytest.raises(DataError, match="equal size, step and seed"):
+        family([(1e5, 10, 0)] * 2, n_unique=np.array([100.0, 100.0]))
+
+
+def test_curves_over_data_need_amounts_of_text():
+    with pytest.raises(DataError, match=r"0 amount\(s\) of text for size 1e\+06"):
+        over_data(family(), n_params=1e6)
+    with pytest.raises(DataError, match="3 sizes found"):
+        over_data(family())

@@ -12,12 +12,15 @@ import torch
 
 from quantascope.core.errors import DataError
 from quantascope.lm.checkpoints import load_checkpoint
+from quantascope.lm.config import ModelsConfig
+from quantascope.lm.models import resolve_models
 from quantascope.lm.suite_folder import SUITE_FILE, read_suite
 from quantascope.lm.suite_text import join_documents, suite_text
 from quantascope.lm.suite_training import train_named_suite, train_suite
-from quantascope.lm.suites import Member, Size, Suite
+from quantascope.lm.suites import Member, Size, Suite, TextBudget
 from quantascope.lm.training import (
     _head_loss,
+    _row_order,
     pack_state,
     start_training,
     train,
@@ -171,7 +174,7 @@ def test_the_folder_holds_every_checkpoint_log_and_recipe(folder):
     found = read_suite(folder)
     assert found.suite == SUITE
     assert {(card.size, card.step) for card in found.cards} == {
-        (size.name, step) for size in SIZES for step in SUITE.checkpoints
+        (size.name, step) for size in SIZES for step in SUITE.checkpoints_of(MEMBER)
     }
     assert all(card.n_tokens == card.step * SUITE.batch_tokens for card in found.cards)
     log = pq.read_table(folder / "training_log.parquet").to_pylist()
@@ -257,3 +260,53 @@ def test_an_unfinished_or_broken_folder_is_named(tmp_path):
 def test_an_unknown_suite_is_refused(tmp_path):
     with pytest.raises(ValueError, match="'large' unknown; choose from demo"):
         train_named_suite("large", out=tmp_path)
+
+
+SERIES = dataclasses.replace(
+    SUITE,
+    sizes=SIZES[:1],
+    budgets=(
+        TextBudget(n_unique=512),
+        TextBudget(n_unique=1024),
+        TextBudget(n_unique=512, n_epochs=2),
+    ),
+    n_tokens=1024,
+    seeds=(0, 1),
+)
+
+
+def test_members_of_a_data_series_read_their_own_text_as_often_as_they_should(text):
+    rows_read = {}
+    for member in SERIES.members:
+        state = start_training(SERIES, member)
+        order = _row_order(state, text.tokens, n_wanted=SERIES.n_steps_of(member) * 8)
+        rows_read[member.name] = np.unique(order, return_counts=True)
+    wanted = (("0.000512Mx1", 32, 1), ("0.001024Mx1", 64, 1), ("0.000512Mx2", 32, 2))
+    for name, n_rows, times in wanted:
+        rows, counts = rows_read[f"0.003M-{name}-seed1"]
+        assert rows.tolist() == list(range(n_rows)), name
+        assert set(counts.tolist()) == {times}
+
+
+def test_a_data_series_keeps_the_end_of_each_run_and_says_what_it_read(tmp_path):
+    out = train_suite(SERIES, _make_text, out=tmp_path / "series", workers=1)
+    found = {
+        (source.name, source.step, source.n_tokens, source.n_unique)
+        for source in resolve_models(ModelsConfig(suite=str(out), steps="all"))
+    }
+    assert found == {
+        (f"tiny-0.003M-{name}-seed{seed}", n_tokens // 128, n_tokens, n_unique)
+        for name, n_tokens, n_unique in (
+            ("0.000512Mx1", 512, 512),
+            ("0.001024Mx1", 1024, 1024),
+            ("0.000512Mx2", 1024, 512),
+        )
+        for seed in (0, 1)
+    }
+    assert "budget" in pq.read_table(out / "training_log.parquet").column_names
+
+
+def test_a_budget_beyond_the_text_is_refused(text):
+    member = Member(size=SIZES[0], seed=0, budget=TextBudget(n_unique=10**6))
+    with pytest.raises(DataError, match="at least 1000001 are needed"):
+        train(start_training(SERIES, member), text.tokens, validation=text.validation)

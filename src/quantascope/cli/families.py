@@ -12,7 +12,7 @@ from quantascope.cli.families_text import print_emergence, print_genicity, print
 from quantascope.cli.run import Dir, Set, Workers, make_stage
 
 if TYPE_CHECKING:
-    from quantascope.reader.families import Emerged, GenicityReport
+    from quantascope.reader.families import Emerged, GenicityReport, Over
 
 __all__ = ["register"]
 
@@ -51,7 +51,8 @@ def curves(
         int | None, typer.Option(help="Draw the curve of this prediction instead.")
     ] = None,
     over: Annotated[
-        Literal["sizes", "steps"], typer.Option(help="Along what: sizes or steps.")
+        Literal["sizes", "steps", "data"],
+        typer.Option(help="Along what: sizes, steps or data (distinct training tokens)."),
     ] = "sizes",
     plot: Plot = None,
     as_json: AsJson = False,
@@ -130,11 +131,12 @@ def emergence(
         Literal["cluster", "pred"], typer.Option(help="Of what: cluster or pred.")
     ] = "cluster",
     over: Annotated[
-        Literal["sizes", "steps"], typer.Option(help="Along what: sizes or steps.")
+        Literal["sizes", "steps", "data"],
+        typer.Option(help="Along what: sizes, steps or data (distinct training tokens)."),
     ] = "sizes",
     at: Annotated[
         float | None,
-        typer.Option(help="Step at which sizes are compared, or size whose steps are taken."),
+        typer.Option(help="Step at which sizes are compared, or size whose steps or data are."),
     ] = None,
     threshold: Annotated[
         float | None,
@@ -232,7 +234,7 @@ def _draw_all(run: Any, figure: str, *, plot: Path) -> None:
     )
 
 
-def _draw_one(folder: Path, pred: int, *, over: Literal["sizes", "steps"], plot: Path) -> None:
+def _draw_one(folder: Path, pred: int, *, over: "Over", plot: Path) -> None:
     import numpy as np
 
     from quantascope.cli.output import save_figure

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 __all__ = ["print_emergence", "print_genicity", "print_models"]
 
 _SHOWN: Final = 20
+_UNITS: Final = {"n_params": "parameters", "step": "steps", "n_unique": "distinct tokens"}
 
 
 def print_models(found: dict[str, Any]) -> None:
@@ -74,7 +75,7 @@ def print_emergence(found: "Emerged") -> None:
 
     from quantascope.cli.output import aligned
 
-    each, unit = found.found, "parameters" if found.series.scale == "n_params" else "steps"
+    each, unit = found.found, _UNITS[found.series.scale]
     changed = np.flatnonzero(found.changed)
     print(
         f"{len(found.keys):,} curves over {len(found.series.x)} levels [{unit}]; {len(changed):,} "

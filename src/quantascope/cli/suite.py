@@ -24,7 +24,9 @@ def list_suites() -> None:
     for suite in SUITES.values():
         sizes = ", ".join(size.name for size in suite.sizes)
         seeds = f"{len(suite.seeds)} seed" + ("s" if len(suite.seeds) > 1 else "")
-        print(f"{suite.name:<12} {suite.n_tokens / 1e6:.0f} M tokens, {seeds}: {sizes}")
+        budgets = ", ".join(budget.name for budget in suite.budgets)
+        read = budgets or f"{suite.n_tokens / 1e6:.0f} M tokens"
+        print(f"{suite.name:<12} {read}, {seeds}: {sizes}")
 
 
 def train(

@@ -23,12 +23,13 @@ __all__ = [
     "Scale",
     "Series",
     "make_curves",
+    "over_data",
     "over_sizes",
     "over_steps",
 ]
 
 Floats = NDArray[np.float64]
-Scale = Literal["n_params", "step"]
+Scale = Literal["n_params", "step", "n_unique"]
 
 _BELOW_ZERO: Final = -1e-5
 """A cross-entropy in single precision may come out this far below zero [nat]."""
@@ -48,6 +49,8 @@ class Checkpoints:
     """Training tokens; NaN where unknown."""
     seed: NDArray[np.int64]
     weights_sha256: NDArray[np.str_] | None = None
+    n_unique: Floats | None = None
+    """Distinct training tokens, in a series over data; NaN where unknown."""
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Checkpoints":
@@ -77,6 +80,7 @@ class Checkpoints:
             n_tokens=numbers("n_tokens", np.nan),
             seed=numbers("seed", 0).astype(np.int64),
             weights_sha256=hashes,
+            n_unique=numbers("n_unique", np.nan) if "n_unique" in table.column_names else None,
         )
 
     def rows(self, kept: NDArray[np.bool_]) -> "Checkpoints":
@@ -89,7 +93,15 @@ class Checkpoints:
             n_tokens=self.n_tokens[kept],
             seed=self.seed[kept],
             weights_sha256=hashes,
+            n_unique=None if self.n_unique is None else self.n_unique[kept],
         )
+
+    @property
+    def data(self) -> Floats:
+        """Distinct training tokens of each; -1 where unknown."""
+        if self.n_unique is None:
+            return np.full(len(self), -1.0)
+        return np.where(np.isnan(self.n_unique), -1.0, self.n_unique)
 
     def __len__(self) -> int:
         """Give the number of checkpoints."""
@@ -232,7 +244,8 @@ def check_checkpoints(checkpoints: Checkpoints) -> None:
                 + ("numbers above 0" if column == "n_params" else "numbers from 0")
             )
     step = np.where(np.isnan(c.step), -1.0, c.step)
-    _refuse_twins(list(zip(c.n_params, step, c.seed, strict=True)), c, "size, step and seed")
+    keys = list(zip(c.n_params, step, c.seed, c.data, strict=True))
+    _refuse_twins(keys, c, "size, step and seed")
     if c.weights_sha256 is not None:
         _refuse_twins(c.weights_sha256.tolist(), c, "weights")
 
@@ -316,11 +329,13 @@ def over_steps(curves: LossCurves, *, n_params: float | None = None) -> Series:
         that another has. Step 0 is left out: steps are taken in logs.
     """
     c = curves.checkpoints
-    sizes = np.unique(c.n_params)
-    if n_params is None and len(sizes) > 1:
-        raise DataError(f"curves over steps: {len(sizes)} sizes found; name one by n_params")
-    size = sizes[0] if n_params is None else n_params
+    size = _one_size(c, n_params, "steps")
     columns = np.flatnonzero((c.n_params == size) & (c.step > 0))
+    if len(amounts := np.unique(c.data[columns])) > 1:
+        raise DataError(
+            f"curves over steps: runs of size {size:g} read {len(amounts)} different amounts of "
+            "text, of which none is an earlier state of another; take them over data"
+        )
     columns = columns[np.lexsort((c.step[columns], c.seed[columns]))]
     x, level = np.unique(c.step[columns], return_inverse=True)
     if len(x) < 2:
@@ -335,6 +350,52 @@ def over_steps(curves: LossCurves, *, n_params: float | None = None) -> Series:
         level=level.astype(np.int64),
         run=run.astype(np.int64),
     )
+
+
+def over_data(curves: LossCurves, *, n_params: float | None = None) -> Series:
+    """Cut out the curves over data: runs of one size that differ in their distinct tokens.
+
+    Parameters
+    ----------
+    curves
+        Of the family; the checkpoints say their `n_unique`, and the last of each run is taken.
+    n_params
+        The size; None takes the only one.
+
+    Raises
+    ------
+    DataError
+        If the size is not there or not clear, fewer than two amounts of text are, or one lacks a
+        seed that another has.
+    """
+    c = curves.checkpoints
+    size = _one_size(c, n_params, "data")
+    last: dict[tuple[float, int], int] = {}
+    for i in np.argsort(c.step, kind="stable"):
+        if c.n_params[i] == size and c.data[i] > 0:
+            last[float(c.data[i]), int(c.seed[i])] = int(i)
+    columns = [last[key] for key in sorted(last)]
+    x, level = np.unique(c.data[columns], return_inverse=True)
+    if len(x) < 2:
+        raise DataError(
+            f"curves over data: {len(x)} amount(s) of text for size {size:g}; two are needed, told "
+            "by n_unique, the distinct training tokens of each checkpoint"
+        )
+    _check_seeds(list(last), "data")
+    return Series(
+        scale="n_unique",
+        x=x,
+        losses=curves.losses[:, columns],
+        level=level.astype(np.int64),
+        run=np.arange(len(columns)),
+    )
+
+
+def _one_size(c: Checkpoints, n_params: float | None, what: str) -> float:
+    sizes = np.unique(c.n_params)
+    if n_params is None and len(sizes) > 1:
+        raise DataError(f"curves over {what}: {len(sizes)} sizes found; name one by n_params")
+    return float(sizes[0]) if n_params is None else n_params
 
 
 def _check_seeds(found: list[tuple[float, int]], what: str) -> None:

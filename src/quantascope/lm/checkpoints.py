@@ -28,6 +28,7 @@ def write_checkpoint(folder: Path, state: TrainingState) -> None:
     stored.load_state_dict(state.model.state_dict())
     stored.half()
     n_params, n_params_total = count_params(stored)
+    budget, n_tokens = member.budget, state.step * suite.batch_tokens
     file = f"{_MODELS}/{member.name}-step{state.step}.safetensors"
     card = CheckpointCard(
         file=file,
@@ -36,7 +37,9 @@ def write_checkpoint(folder: Path, state: TrainingState) -> None:
         step=state.step,
         n_params=n_params,
         n_params_total=n_params_total,
-        n_tokens=state.step * suite.batch_tokens,
+        n_tokens=n_tokens,
+        budget=budget.name if budget else "",
+        n_unique=min(n_tokens, budget.n_unique) if budget else None,
         weights_sha256=weights_sha256(stored),
         validation_loss_nats=state.log[-1].validation_loss_nats or float("nan"),
     )
@@ -52,7 +55,7 @@ def read_cards(folder: Path) -> list[CheckpointCard]:
     for path in (folder / _MODELS).glob("*.safetensors"):
         with safe_open(path, framework="pt") as file:
             cards.append(CheckpointCard(**json.loads(file.metadata()["card"])))
-    return sorted(cards, key=lambda card: (card.n_params, card.seed, card.step))
+    return sorted(cards, key=lambda card: (card.n_params, card.n_unique or 0, card.seed, card.step))
 
 
 def load_checkpoint(path: Path, *, suite: Suite, card: CheckpointCard) -> GPTNeoXForCausalLM:

@@ -85,6 +85,7 @@ def load_model(
         n_params_total=n_params_total,
         step=source.step,
         n_tokens=source.n_tokens,
+        n_unique=source.n_unique,
         seed=source.seed,
         weights_sha256=weights_sha256(module),
         context_length=context_length(module.config),

@@ -37,6 +37,7 @@ class ModelSource:
     seed: int | None = None
     step: int | None = None
     n_tokens: int | None = None
+    n_unique: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,8 @@ class ModelCard:
     """Of names, dtypes, shapes and bytes of the parameters as stored."""
     context_length: int
     """Longest input the model was made for [token]."""
+    n_unique: int | None = None
+    """Distinct tokens among those seen in training, where known."""
 
 
 def resolve_models(config: ModelsConfig) -> list[ModelSource]:
@@ -118,11 +121,13 @@ def check_distinct(cards: Sequence[ModelCard]) -> None:
 def _suite_sources(folder: Path, *, steps: str) -> list[ModelSource]:
     found = read_suite(folder)
     seeds = {card.seed for card in found.cards}
+    last = {(card.size, card.budget, card.seed): card.step for card in found.cards}
     sources = []
     for card in found.cards:
-        is_last = card.step == found.suite.n_steps
+        is_last = card.step == last[card.size, card.budget, card.seed]
         if is_last or steps == "all":
-            seed = f"-seed{card.seed}" if len(seeds) > 1 else ""
+            seed = f"-{card.budget}" if card.budget else ""
+            seed += f"-seed{card.seed}" if len(seeds) > 1 else ""
             step = "" if is_last else f"@step{card.step}"
             source = ModelSource(
                 name=f"{found.suite.name}-{card.size}{seed}{step}",
@@ -132,6 +137,7 @@ def _suite_sources(folder: Path, *, steps: str) -> list[ModelSource]:
                 seed=card.seed,
                 step=card.step,
                 n_tokens=card.n_tokens,
+                n_unique=card.n_unique,
             )
             sources.append(source)
     return sources

@@ -50,6 +50,10 @@ class CheckpointCard:
     n_tokens: int
     weights_sha256: str
     validation_loss_nats: float
+    budget: str = ""
+    """Name of the text budget, in a series over data."""
+    n_unique: int | None = None
+    """Distinct tokens read, where the card knows them."""
 
 
 @dataclass(frozen=True, kw_only=True)

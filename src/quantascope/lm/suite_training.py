@@ -249,10 +249,14 @@ def _read_state(suite: Suite, member: Member, path: Path) -> TrainingState:
 def _log_table(suite: Suite, out: Path) -> pa.Table:
     """Join the logs of all members: one row for size, seed, step."""
     rows = [
-        {"size": member.size.name, "seed": member.seed} | dataclasses.asdict(row)
+        {"size": member.size.name, "seed": member.seed} | _budget(member) | dataclasses.asdict(row)
         for member, row in _logs(suite, out)
     ]
     return pa.Table.from_pylist(rows)
+
+
+def _budget(member: Member) -> dict[str, str]:
+    return {"budget": member.budget.name} if member.budget else {}
 
 
 def _logs(suite: Suite, out: Path) -> Iterator[tuple[Member, LogRow]]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from quantascope.lm.schedule import log_spaced_steps
 
-__all__ = ["SUITES", "Member", "Size", "Suite", "suite_from_dict"]
+__all__ = ["SUITES", "Member", "Size", "Suite", "TextBudget", "suite_from_dict"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +33,39 @@ class Size:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextBudget:
+    """How much text one member reads, where members differ in that."""
+
+    n_unique: int
+    """Distinct tokens: the first so many of the suite's text."""
+    n_epochs: int = 1
+    """How often they are read."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens read in all."""
+        return self.n_unique * self.n_epochs
+
+    @property
+    def name(self) -> str:
+        """Distinct tokens and how often: ``0.5Mx8``."""
+        return f"{self.n_unique / 1e6:g}Mx{self.n_epochs}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Member:
     """One training run of a suite."""
 
     size: Size
     seed: int
+    budget: TextBudget | None = None
+    """None reads the whole text for the suite's number of tokens."""
 
     @property
     def name(self) -> str:
         """Name inside the suite, also the stem of its files."""
-        return f"{self.size.name}-seed{self.seed}"
+        budget = f"-{self.budget.name}" if self.budget else ""
+        return f"{self.size.name}{budget}-seed{self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +76,8 @@ class Suite:
     sizes: tuple[Size, ...]
     n_tokens: int
     """Tokens each member sees; more than the text has means several epochs."""
+    budgets: tuple[TextBudget, ...] = ()
+    """For a series over data: every size is trained on each, instead of on `n_tokens`."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of the initialisation; the order of the data is the same for all."""
     corpus: str = "mixture"
@@ -74,27 +99,42 @@ class Suite:
 
     @property
     def n_steps(self) -> int:
-        """Steps of each member."""
+        """Steps of a member without a budget of its own."""
         return self.n_tokens // self.batch_tokens
 
-    @property
-    def checkpoints(self) -> tuple[int, ...]:
-        """Steps that are kept: powers of two from 1, and the last."""
-        return log_spaced_steps(self.n_steps)
+    def n_steps_of(self, member: Member) -> int:
+        """Give the steps of a member."""
+        return member.budget.n_tokens // self.batch_tokens if member.budget else self.n_steps
+
+    def checkpoints_of(self, member: Member) -> tuple[int, ...]:
+        """List the steps at which a member is kept: powers of two from 1, and the last.
+
+        In a series over data the last alone: a run on less text is no earlier state of a run on
+        more, since the learning rate of each falls to zero at its own end.
+        """
+        last = self.n_steps_of(member)
+        return (last,) if member.budget else log_spaced_steps(last)
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """Every size with every seed, the costliest first so that no core idles at the end."""
-        sizes = sorted(self.sizes, key=lambda size: -size.n_block_weights)
-        return tuple(Member(size=size, seed=seed) for size in sizes for seed in self.seeds)
+        """Every size with every budget and seed, the costliest first so that no core idles."""
+        budgets = self.budgets or (None,)
+        found = [
+            Member(size=size, seed=seed, budget=budget)
+            for size in self.sizes
+            for budget in budgets
+            for seed in self.seeds
+        ]
+        return tuple(sorted(found, key=lambda one: (-self.work_of(one), -one.size.n_block_weights)))
+
+    def work_of(self, member: Member) -> int:
+        """Give the work of a member, in tokens weighted by `work_per_token`."""
+        return self.n_steps_of(member) * self.batch_tokens * work_per_token(member.size)
 
     @property
     def work(self) -> int:
-        """Total that progress runs up to, in tokens weighted by `work_per_token`."""
-        return sum(
-            self.n_steps * self.batch_tokens * work_per_token(member.size)
-            for member in self.members
-        )
+        """Total that progress runs up to."""
+        return sum(self.work_of(member) for member in self.members)
 
 
 def work_per_token(size: Size) -> int:
@@ -109,6 +149,7 @@ def suite_from_dict(fields: Mapping[str, Any]) -> Suite:
     """Rebuild a suite from ``dataclasses.asdict`` after a round trip through JSON."""
     plain = dict(fields)
     plain["sizes"] = tuple(Size(**size) for size in plain["sizes"])
+    plain["budgets"] = tuple(TextBudget(**each) for each in plain.get("budgets", ()))
     tuples = {key: tuple(plain[key]) for key in ("seeds", "betas")}
     return Suite(**(plain | tuples))
 
@@ -127,6 +168,10 @@ _SIZES: Final = (
 
 def _sizes(*names: str) -> tuple[Size, ...]:
     return tuple(size for size in _SIZES if size.name in names)
+
+
+def _budgets(*n_unique: int) -> tuple[TextBudget, ...]:
+    return tuple(TextBudget(n_unique=n) for n in n_unique)
 
 
 def _named(*suites: Suite) -> Iterator[tuple[str, Suite]]:
@@ -154,6 +199,24 @@ SUITES: Final[dict[str, Suite]] = dict(
             name="small",
             sizes=_sizes("0.006M", "0.014M", "0.025M", "0.098M", "0.33M", "0.92M"),
             n_tokens=18_000_000,
+            n_chars=70_000_000,
+            seeds=(0, 1, 2),
+        ),
+        Suite(
+            name="data",
+            sizes=_sizes("0.098M"),
+            budgets=_budgets(250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000),
+            n_tokens=8_000_000,
+            n_chars=70_000_000,
+            seeds=(0, 1, 2),
+        ),
+        Suite(
+            name="epochs",
+            sizes=_sizes("0.098M"),
+            budgets=tuple(
+                TextBudget(n_unique=4_000_000 // n, n_epochs=n) for n in (1, 2, 4, 8, 16, 32, 64)
+            ),
+            n_tokens=4_000_000,
             n_chars=70_000_000,
             seeds=(0, 1, 2),
         ),

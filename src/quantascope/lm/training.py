@@ -140,21 +140,22 @@ def train(
     DataError
         If the loss is not finite, or the text shorter than one row.
     """
-    suite = state.suite
+    suite, member = state.suite, state.member
+    n_steps, checkpoints = suite.n_steps_of(member), suite.checkpoints_of(member)
     batch_rows = suite.batch_tokens // suite.context_length
-    order = _row_order(suite, tokens, batch_rows)
+    order = _row_order(state, tokens, n_wanted=n_steps * batch_rows)
     advance(state.step * suite.batch_tokens * work_per_token(state.member.size))
-    while state.step < suite.n_steps:
+    while state.step < n_steps:
         if should_stop():
             save(state)
             return False
         rows = order[state.step * batch_rows : (state.step + 1) * batch_rows]
         _step(state, _gather_rows(tokens, rows, suite.context_length))
-        if state.step in suite.checkpoints or state.step % _STEPS_BETWEEN_LOG_ROWS == 0:
+        if state.step in checkpoints or state.step % _STEPS_BETWEEN_LOG_ROWS == 0:
             _write_log(state, validation)
-        if state.step in suite.checkpoints:
+        if state.step in checkpoints:
             keep(state)
-        if state.step % save_every == 0 or state.step == suite.n_steps:
+        if state.step % save_every == 0 or state.step == n_steps:
             save(state)
         advance(suite.batch_tokens * work_per_token(state.member.size))
     return True
@@ -235,13 +236,15 @@ def _step(state: TrainingState, batch: tuple[torch.Tensor, torch.Tensor]) -> Non
 
 def _learning_rate(state: TrainingState) -> float:
     factor = learning_rate_factor(
-        state.step, n_steps=state.suite.n_steps, warmup_share=state.suite.warmup_share
+        state.step,
+        n_steps=state.suite.n_steps_of(state.member),
+        warmup_share=state.suite.warmup_share,
     )
     return state.member.size.learning_rate * factor
 
 
 def _write_log(state: TrainingState, validation: NDArray[np.integer[Any]]) -> None:
-    measured = state.step in state.suite.checkpoints
+    measured = state.step in state.suite.checkpoints_of(state.member)
     row = LogRow(
         step=state.step,
         train_loss_nats=float(np.mean(state.recent)),
@@ -253,15 +256,18 @@ def _write_log(state: TrainingState, validation: NDArray[np.integer[Any]]) -> No
 
 
 def _row_order(
-    suite: Suite, tokens: NDArray[np.integer[Any]], batch_rows: int
+    state: TrainingState, tokens: NDArray[np.integer[Any]], *, n_wanted: int
 ) -> NDArray[np.int64]:
-    n_rows = (len(tokens) - 1) // suite.context_length
-    if n_rows < 1:
+    """Order the rows that the member reads: of all the text, or of as much as its budget says."""
+    suite, budget = state.suite, state.member.budget
+    wanted = budget.n_unique if budget else len(tokens) - 1
+    n_rows = wanted // suite.context_length
+    if n_rows < 1 or wanted > len(tokens) - 1:
         raise DataError(
             f"training {suite.name}: {len(tokens)} tokens of text; at least "
-            f"{suite.context_length + 1} are needed"
+            f"{max(wanted, suite.context_length) + 1} are needed"
         )
-    return row_order(n_rows, n_wanted=suite.n_steps * batch_rows, seed=suite.data_seed)
+    return row_order(n_rows, n_wanted=n_wanted, seed=suite.data_seed)
 
 
 def _gather_rows(

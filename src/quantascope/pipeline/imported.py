@@ -26,7 +26,15 @@ __all__ = ["import_losses"]
 
 _ROWS_AT_ONCE: Final = 1 << 20
 _BELOW_ZERO: Final = -1e-5  # rounding of a cross-entropy in single precision [nat]
-_NUMBERS: Final = ("n_params", "n_params_total", "step", "n_tokens", "seed", "context_length")
+_NUMBERS: Final = (
+    "n_params",
+    "n_params_total",
+    "step",
+    "n_tokens",
+    "n_unique",
+    "seed",
+    "context_length",
+)
 _CARD: Final = (*_NUMBERS, "weights_sha256")
 
 

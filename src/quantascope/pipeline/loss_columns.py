@@ -72,7 +72,7 @@ def append_losses(
     dict[str, Any]
         Facts of the manifest.
     """
-    rows = read_table(before, "models.parquet").to_pylist()
+    rows = [{"n_unique": None} | row for row in read_table(before, "models.parquet").to_pylist()]
     rows.append(_row(len(rows), card, column))
     append_column(before, folder, "losses", name="losses.zarr", column=column)
     write_table(folder, "losses", name="models.parquet", table=pa.Table.from_pylist(rows))
@@ -100,4 +100,9 @@ def check_cards(cards: Sequence[Card]) -> None:
 
 
 def _row(j: int, card: Card, column: NDArray[np.float32]) -> dict[str, Any]:
-    return {"model": j, **card, "mean_loss_nats": float(np.nanmean(column, dtype=np.float64))}
+    return {
+        "model": j,
+        "n_unique": None,
+        **card,
+        "mean_loss_nats": float(np.nanmean(column, dtype=np.float64)),
+    }

@@ -13,7 +13,7 @@ from scipy.stats import false_discovery_control
 
 from quantascope.core.errors import DataError
 from quantascope.families.classes import ClassTable, Correction, classify
-from quantascope.families.curves import LossCurves, Series, over_sizes, over_steps
+from quantascope.families.curves import LossCurves, Series, over_data, over_sizes, over_steps
 from quantascope.families.emergence import Emergence, find_emergence
 from quantascope.families.genicity import Genicity, agreement, paper_rules, rule_by_class
 from quantascope.reader.curves import Which, read_curves
@@ -22,7 +22,7 @@ from quantascope.store.tables import read_table
 
 __all__ = ["Emerged", "GenicityReport", "run_emergence", "run_genicity", "run_series"]
 
-Over = Literal["sizes", "steps"]
+Over = Literal["sizes", "steps", "data"]
 _RULES: Final = ("monogenic", "polygenic")
 
 
@@ -121,28 +121,29 @@ def run_series(
     at: float | None = None,
     complete: bool = True,
 ) -> Series:
-    """Cut a run's curves over sizes or over steps.
+    """Cut a run's curves over sizes, over steps or over amounts of text.
 
     Parameters
     ----------
     curves
         Of the run.
     over
-        "sizes" or "steps".
+        "sizes", "steps" or "data".
     at
         The step at which sizes are compared, None for the last of each run; or the size whose
-        steps are taken, None for the one with most checkpoints, the largest of several.
+        steps or amounts of text are taken, None for the one with most checkpoints, the largest of
+        several.
     complete
         Refuse sizes that lack a seed.
     """
-    if over not in ("sizes", "steps"):
-        raise ValueError(f"over: {over!r} found; allowed are sizes and steps")
+    if over not in ("sizes", "steps", "data"):
+        raise ValueError(f"over: {over!r} found; allowed are sizes, steps and data")
     if over == "sizes":
         return over_sizes(curves, step=at, complete=complete)
     if at is None:
         sizes, n = np.unique(curves.checkpoints.n_params, return_counts=True)
         at = float(sizes[n == n.max()][-1])
-    return over_steps(curves, n_params=at)
+    return (over_steps if over == "steps" else over_data)(curves, n_params=at)
 
 
 def run_genicity(

@@ -24,6 +24,8 @@ class TableSpec:
     """A Parquet table: its columns with their units; an empty unit is a plain name or flag."""
 
     columns: dict[str, str]
+    later: tuple[str, ...] = ()
+    """Columns that artefacts of an earlier minor version lack."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ KINDS: Final[dict[str, Kind]] = {
         },
     ),
     "losses": Kind(
-        version="1.0",
+        version="1.1",
         parents=("corpus",),
         arrays={"losses.zarr": ArraySpec(("pred", "model"), "float32", "nat")},
         tables={
@@ -71,11 +73,13 @@ KINDS: Final[dict[str, Kind]] = {
                     "n_params_total": "parameter",
                     "step": "step",
                     "n_tokens": "training token",
+                    "n_unique": "distinct training token",
                     "seed": "",
                     "weights_sha256": "",
                     "context_length": "token",
                     "mean_loss_nats": "nat",
-                }
+                },
+                later=("n_unique",),
             )
         },
     ),
