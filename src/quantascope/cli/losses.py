@@ -1,4 +1,4 @@
-"""`losses DIR` computes a run's losses, `losses import FILE --run DIR` takes them from a file."""
+"""`losses DIR` computes a run's losses, `import` takes them from a file, `export` hands them on."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +30,7 @@ def register(app: typer.Typer, compute: Callable[..., None], *, text: str) -> No
     )
     group.command(_COMPUTE, help=text)(compute)
     group.command("import")(import_file)
+    group.command("export")(export_tables)
     app.add_typer(group, name="losses")
 
 
@@ -60,3 +61,40 @@ def import_file(
     for name, value in manifest.facts.items():
         print(f"{name}: {value}")
     print(folder.stage("losses"))
+
+
+def export_tables(
+    run: Annotated[Path, typer.Argument(help="Run folder whose curves stand.", metavar="DIR")],
+    out: Annotated[Path, typer.Option(help="Folder to write the tables into.")],
+    n: Annotated[
+        int | None, typer.Option(min=1, help="Sampled predictions to keep; default: all curves.")
+    ] = None,
+    steps: Annotated[
+        str, typer.Option(help="Steps to keep beside the last of each run: 16,256,4096.")
+    ] = "",
+    half: Annotated[bool, typer.Option("--half", help="Losses in half precision.")] = False,
+) -> None:
+    """Write the losses of a run's curves, its models and its clusters for others to import."""
+    from quantascope.core.errors import ArtefactError
+    from quantascope.pipeline.exported import export_losses
+    from quantascope.reader.run import load
+
+    if steps and not all(part.strip().isdigit() for part in steps.split(",")):
+        raise ValueError(f"--steps: {steps!r} found; give whole numbers between commas")
+    loaded = load(run)
+    try:
+        clusters = loaded.clusters
+        labels = dict(zip(clusters["cluster"], clusters["label"], strict=True))
+    except ArtefactError:
+        labels = {}
+    found = export_losses(
+        loaded.folder,
+        out,
+        n=n,
+        steps=[int(part) for part in steps.split(",") if part],
+        half=half,
+        labels=labels,
+    )
+    for name, value in found.items():
+        print(f"{name}: {value:,}")
+    print(out)
