@@ -19,6 +19,8 @@ from quantascope.recipes.output import RESULT, write_result
 from quantascope.recipes.registry import RECIPES, run_recipe
 from quantascope.recipes.result import Check, RecipeResult
 
+TRAINED = ("parity-scaling", "parity-exponents", "parity-discovery")
+"""Recipes of which the quick form takes half a minute of training: run twice with the slow tests."""
 PERTURBED = {
     "cube-volume": {"spacing": 1.0},
     "approximation": {"max_frequency": 7},
@@ -76,7 +78,10 @@ def test_every_check_holds_at_the_full_setting(name, seed):
     assert not failed
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in TRAINED else name for name in RECIPES],
+)
 def test_a_perturbed_input_moves_the_obtained_number(name, quick):
     """At least one number leaves the tolerance that the unperturbed check states."""
     module = import_module(f"quantascope.recipes.{RECIPES[name].module}")
