@@ -20,7 +20,7 @@ from quantascope.recipes.registry import RECIPES, run_recipe
 from quantascope.recipes.result import Check, RecipeResult
 
 TRAINED = ("parity-scaling", "parity-exponents", "parity-discovery")
-"""Recipes of which the quick form takes half a minute of training: run twice with the slow tests."""
+"""Their quick form trains for half a minute: trained again, perturbed, with the slow tests."""
 PERTURBED = {
     "cube-volume": {"spacing": 1.0},
     "approximation": {"max_frequency": 7},
