@@ -118,8 +118,8 @@ class _Cards:
         """Keep the card of a model, once."""
         if column in self._found:
             return
-        check_cards([*self._found.values(), card])
         self._found[column] = card
+        check_cards([self._found[column] for column in sorted(self._found)])
         text = json.dumps(card, sort_keys=True).encode()
         self._shards.save(self._name(column), np.frombuffer(text, dtype=np.uint8))
 
@@ -148,7 +148,7 @@ class _Downloads:
         from quantascope.lm.downloads import drop_download
 
         mine = [shard for shard in self._work if shard.column == column]
-        if mine and all(self._shards.has(s.name) for s in [*mine]) and self._fetched(column):
+        if mine and all(self._shards.has(s.name) for s in mine) and self._fetched(column):
             drop_download(mine[0].source)
 
     def _fetched(self, column: int) -> bool:
