@@ -191,7 +191,7 @@ def test_mixed_tokenizers_are_named(copies, text_file, tmp_path):
     vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
     path.write_text(json.dumps(content))
     said = refused(tmp_path / "run", *models(copies), "--revisions", "step1000", "--text", text_file)
-    assert "models pythia-14m@step1000 and pythia-31m@step1000 have different tokenizers" in said, said
+    assert "models pythia-14m@step1000 and pythia-31m@step1000 have different tokenizers" in said
 
 
 def test_the_same_vocabulary_used_in_another_way_is_named(copies, text_file, tmp_path):

@@ -128,8 +128,10 @@ def shared_tokenizer(sources: Sequence[ModelSource]) -> ModelTokenizer:
     DataError
         If two models differ in vocabulary or merges: their losses are not of the same tokens.
     """
-    places = {_tokenizer_place(source): source for source in reversed(sources)}
-    first, *others = reversed(places.values())
+    places: dict[tuple[str, str], ModelSource] = {}
+    for source in sources:
+        places.setdefault(_tokenizer_place(source), source)
+    first, *others = places.values()
     shared = load_tokenizer(first)
     for source in others:
         other = load_tokenizer(source)

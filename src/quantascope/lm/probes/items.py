@@ -168,7 +168,7 @@ def _texts(values: Any, key: str, *, least: int = 1) -> tuple[str, ...]:
 
 def _checked(text: Any, key: str, *, most: int) -> str:
     if not isinstance(text, str) or not text.strip():
-        raise _Fault(f"{key}: {str(text)[:40]!r} found; give a text that is not blank")
+        raise _Fault(f"{key}: {repr(text)[:40]} found; give a text that is not blank")
     if len(text) > most:
         raise _Fault(f"{key}: {len(text):,} characters; at most {most:,} are allowed")
     if any("\ud800" <= char <= "\udfff" for char in text):
