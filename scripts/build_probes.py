@@ -14,18 +14,92 @@ from quantascope.lm.probes.items import BUNDLED
 
 FOLDER = Path(__file__).parent.parent / "src" / "quantascope" / "data" / "probes"
 
-NUMBERS = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
-).split()
-LETTERS = "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z".split()
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
-WORDS = (
-    "apple river stone lamp paper horse garden window silver bread engine mirror cloud hammer "
-    "forest button island candle rabbit bridge winter basket doctor pencil"
-).split()
+NUMBERS = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+]
+LETTERS = [
+    "A",
+    "B",
+    "C",
+    "D",
+    "E",
+    "F",
+    "G",
+    "H",
+    "I",
+    "J",
+    "K",
+    "L",
+    "M",
+    "N",
+    "O",
+    "P",
+    "Q",
+    "R",
+    "S",
+    "T",
+    "U",
+    "V",
+    "W",
+    "X",
+    "Y",
+    "Z",
+]
+DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+WORDS = [
+    "apple",
+    "river",
+    "stone",
+    "lamp",
+    "paper",
+    "horse",
+    "garden",
+    "window",
+    "silver",
+    "bread",
+    "engine",
+    "mirror",
+    "cloud",
+    "hammer",
+    "forest",
+    "button",
+    "island",
+    "candle",
+    "rabbit",
+    "bridge",
+    "winter",
+    "basket",
+    "doctor",
+    "pencil",
+]
 CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
 NOUNS = {
     "key": "keys",
@@ -68,7 +142,9 @@ def counting(rng: np.random.Generator) -> list[Item]:
     for words in (NUMBERS, LETTERS):
         for start in range(0, min(len(words) - 4, 22), 2):
             wrong = [words[start], words[start + 3], *(words[int(i)] for i in rng.choice(12, 2))]
-            items.append(item("counting", " ".join(words[start : start + 4]), words[start + 4], wrong))
+            items.append(
+                item("counting", " ".join(words[start : start + 4]), words[start + 4], wrong)
+            )
     return items
 
 

@@ -190,7 +190,9 @@ def test_mixed_tokenizers_are_named(copies, text_file, tmp_path):
     first, second = list(vocabulary)[300:302]
     vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
     path.write_text(json.dumps(content))
-    said = refused(tmp_path / "run", *models(copies), "--revisions", "step1000", "--text", text_file)
+    said = refused(
+        tmp_path / "run", *models(copies), "--revisions", "step1000", "--text", text_file
+    )
     assert "models pythia-14m@step1000 and pythia-31m@step1000 have different tokenizers" in said
 
 
@@ -201,7 +203,9 @@ def test_the_same_vocabulary_used_in_another_way_is_named(copies, text_file, tmp
     content["pre_tokenizer"] = content["pre_tokenizer"]["pretokenizers"][1]
     content["pre_tokenizer"]["add_prefix_space"] = True
     path.write_text(json.dumps(content))
-    said = refused(tmp_path / "run", *models(copies), "--revisions", "step1000", "--text", text_file)
+    said = refused(
+        tmp_path / "run", *models(copies), "--revisions", "step1000", "--text", text_file
+    )
     assert "have different ids for the same text" in said
 
 
@@ -225,9 +229,10 @@ def test_odd_orders_are_noticed(family, tmp_path):
         assert "are the steps in order?" in row or "loses more than" in row
     rows = pq.read_table(run.stage("losses") / "models.parquet").to_pandas()
     ends = rows.sort_values("step").groupby("n_params")["mean_loss_nats"].agg(["first", "last"])
-    assert sum("steps in order" in row for row in found.noticed) == (
-        ends["last"] > ends["first"]
-    ).sum()
+    assert (
+        sum("steps in order" in row for row in found.noticed)
+        == (ends["last"] > ends["first"]).sum()
+    )
 
 
 def fake_cache(root: Path, name: str, revisions: dict[str, str]) -> Path:

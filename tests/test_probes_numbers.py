@@ -28,7 +28,7 @@ def world(rng: np.random.Generator, *, n_items: int, n_seeds: int, share: bool) 
 @pytest.mark.parametrize("share", [True, False])
 @pytest.mark.parametrize("n_seeds", [1, 3])
 def test_intervals_hold_the_truth(share, n_seeds):
-    """400 worlds; levels of a world share their items. Clipping at 0 and .8 leaves the mean at .4."""
+    """400 worlds whose levels share their items. Clipping at 0 and .8 leaves the mean at .4."""
     held = []
     for number in range(400):
         rng = stream(number, "probe intervals")
@@ -44,7 +44,9 @@ def test_one_seed_says_that_seeds_are_not_counted():
     one = skill_means(family(scores, 1), np.zeros(60, dtype=np.int64), share=True)
     assert "other seeds are not counted" in one.method
     three = world(stream(0, "x"), n_items=60, n_seeds=3, share=True)
-    assert "Student" in skill_means(family(three, 3), np.zeros(60, dtype=np.int64), share=True).method
+    assert (
+        "Student" in skill_means(family(three, 3), np.zeros(60, dtype=np.int64), share=True).method
+    )
 
 
 def test_seeds_that_differ_widen_the_interval():

@@ -31,7 +31,20 @@ def tokenizer(tiny_family):
 
 def items() -> list[ProbeItem]:
     rng = stream(0, "probe items of the tests")
-    words = "the quick brown fox jumps over lazy dogs item number def return".split()
+    words = [
+        "the",
+        "quick",
+        "brown",
+        "fox",
+        "jumps",
+        "over",
+        "lazy",
+        "dogs",
+        "item",
+        "number",
+        "def",
+        "return",
+    ]
     found = []
     for i in range(30):
         picked = [" " + words[int(k)] for k in rng.choice(len(words), size=8, replace=False)]

@@ -89,7 +89,11 @@ def test_steps_in_logs_are_the_nearest_that_exist(first, factor, n):
 
 def test_the_ends_are_taken_and_targets_with_one_nearest_step_count_once():
     found = choose_revisions("log:1..143000:24", steps=PYTHIA_STEPS, name="m")
-    assert (found[0], found[-1], len(found)) == ("step1", "step143000", 20)  # 143000 ** (k / 23) for 24 k
+    assert (found[0], found[-1], len(found)) == (
+        "step1",
+        "step143000",
+        20,
+    )  # 143000 ** (k / 23) for 24 k
 
 
 @pytest.mark.parametrize(
@@ -112,7 +116,11 @@ def test_what_is_not_understood_or_not_there_is_one_line(wanted, kind, said):
 
 
 def test_other_models_need_a_list():
-    assert choose_revisions("step7,main,abc123", steps=None, name="m") == ["step7", "main", "abc123"]
+    assert choose_revisions("step7,main,abc123", steps=None, name="m") == [
+        "step7",
+        "main",
+        "abc123",
+    ]
     with pytest.raises(DataError, match="which steps it was kept at is not known; list them"):
         choose_revisions("log:1..10:3", steps=None, name="OLMo")
 

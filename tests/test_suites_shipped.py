@@ -11,11 +11,11 @@ from quantascope.lm.config import ModelsConfig
 from quantascope.lm.fingerprint import Fingerprint
 from quantascope.lm.loading import load_model, load_tokenizer, shared_tokenizer
 from quantascope.lm.models import resolve_models, suite_path
-from quantascope.pipeline.loss_columns import check_cards
 from quantascope.lm.sources.sampler import sampler_documents
 from quantascope.lm.suite_folder import read_suite
 from quantascope.lm.suites import SUITES
 from quantascope.lm.training import validation_loss
+from quantascope.pipeline.loss_columns import check_cards
 
 DEMO = suite_path("demo")
 

@@ -47,9 +47,7 @@ def run(
         str | None,
         typer.Option(help="Checkpoints of each: log:1..143000:24, or step1000,step2000,main."),
     ] = None,
-    steps: Annotated[
-        str | None, typer.Option(help="Checkpoints of a suite: last or all.")
-    ] = None,
+    steps: Annotated[str | None, typer.Option(help="Checkpoints of a suite: last or all.")] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(help="File, folder, hf:ID, sampler, local, debian; repeatable."),
@@ -117,9 +115,7 @@ def _make(folder: Path, config: "RunConfig", *, workers: int) -> None:
     computed = stage_status(where, "losses", configs).state == "done"
     if config.losses.source == "models" and not computed:
         check_family(config.models)  # before anything is written
-    run_stages(
-        where, config, kinds=_KINDS, workers=processes(workers), on_stage=announce
-    )
+    run_stages(where, config, kinds=_KINDS, workers=processes(workers), on_stage=announce)
 
 
 def _draw(found: "FamilyFindings", plot: Path) -> None:

@@ -64,9 +64,7 @@ def probe(
     run.require("losses")
     _make(run, _wanted(run, set_ or [], skills), device=device, dtype=dtype, workers=workers)
     with said_as_options():
-        found = run_probes(
-            run, over=over, at=at, complete=not incomplete, level=level, seed=seed
-        )
+        found = run_probes(run, over=over, at=at, complete=not incomplete, level=level, seed=seed)
     if plot is not None:
         _draw(found, score, plot)
     write_table(_table(found), out)
@@ -77,8 +75,8 @@ def probe(
     print(plot or out or folder / "probes")
 
 
-def _wanted(run: Any, files: list[Path], skills: str | None) -> tuple[str, ...] | None:
-    """Name the sets: those asked for; else those of the run, None; else all that are bundled."""
+def _wanted(run: Any, files: list[Path], skills: str | None) -> tuple[str, ...]:
+    """Name the sets: those asked for, else those of the run, else all that are bundled."""
     from quantascope.lm.probes.items import BUNDLED
     from quantascope.pipeline.config import load_config
 
@@ -106,9 +104,7 @@ def _make(
         "probes.dtype": dtype,
     }
     config = replace_values(load_config(run.config_path), values)
-    run_stages(
-        run, config, kinds=["probes"], workers=processes(workers), on_stage=announce
-    )
+    run_stages(run, config, kinds=["probes"], workers=processes(workers), on_stage=announce)
 
 
 def _table(found: "ProbeReport") -> Any:

@@ -29,8 +29,6 @@ def print_probes(found: "ProbeReport") -> None:
     if "choice" in found.means:
         _print_scores(found, facts, "choice", title="share of choices that are right")
         print("*: above chance, -: below it; unmarked: at chance level")
-    if "exact" in found.means and not (found.means["exact"].hi >= 0).all():
-        return
     _print_scores(found, facts, "exact", title="share of answers that a greedy model writes")
     print(f"intervals at {100 * facts['level']:g} %: {found.means['token_loss'].method}")
     _print_learned(found, facts)
@@ -42,7 +40,7 @@ def _print_scores(found: "ProbeReport", facts: dict[str, Any], score: str, *, ti
     x = found.series.x
     shown = _some(len(x))
     choice = score == "choice"
-    marks = found.means["choice"].against(found.chance) if choice else None
+    marks = found.means[score].against(found.chance if choice else found.chance * math.nan)
     head = [title, "items", *(["chance"] if choice else []), *(f"{x[k]:,.0f}" for k in shown)]
     rows = [(*head, "")]
     for i, row in enumerate(facts["skills"]):
@@ -52,7 +50,7 @@ def _print_scores(found: "ProbeReport", facts: dict[str, Any], score: str, *, ti
         cells += [f"{row['chance']:.2f}"] if choice else []
         for k in shown:
             value = row["levels"][k][score]
-            mark = {"above": "*", "below": "-"}.get(str(marks[i, k]), "") if choice else ""
+            mark = {"above": "*", "below": "-"}.get(str(marks[i, k]), "")
             cells.append(f"{value['mean']:.2f}{mark} [{value['lo']:.2f}, {value['hi']:.2f}]")
         rows.append((*cells, ""))
     print()

@@ -1,7 +1,8 @@
-"""Scores of questions by skill: means with intervals over sizes or steps, and one metric against another.
+"""Scores of questions by skill: means with intervals, and one metric held against another.
 
-Scores by (item, column) enter, the columns of a `Series`; leave means by (skill, level) whose intervals
-count two kinds of chance: other questions might have been asked, and other seeds trained.
+Scores by (item, column) enter, the columns of a `Series` over sizes or steps; leave means by
+(skill, level) whose intervals count two kinds of chance: other questions might have been asked,
+and other seeds trained.
 """
 
 from collections.abc import Mapping
@@ -96,7 +97,7 @@ def skill_means(
     """
     if not 0 < level < 1:
         raise ValueError(f"level: {level} found; allowed are numbers between 0 and 1")
-    by_run = series.averaged(skill).losses
+    by_run = np.asarray(series.averaged(skill).losses, dtype=np.float64)
     n_levels = len(series.x)
     onto = np.zeros((by_run.shape[1], n_levels))
     onto[np.arange(len(onto)), series.level] = 1 / series.n_runs[series.level]

@@ -40,7 +40,11 @@ __all__ = [
 
 _HUB_SECONDS: Final = 5.0
 _UNLIMITED: Final = 1 << 20  # recurrent models state no context length
-_ANY_TEXT: Final = "The 2,048 cats'\u00e9\u00c9  didn't;\r\n\t\tif (x_1 != 3.5):\n    \u4f60\u597d \U0001f600 e\u0301 .\n\n\n"
+_ANY_TEXT: Final = (
+    "The 2,048 cats'\u00e9\u00c9  didn't;\r\n\t\tif (x_1 != 3.5):\n"
+    "    \u4f60\u597d \U0001f600 e\u0301 .\n\n\n"
+)
+"""White space, digits, accents, signs: where the ways to cut text differ."""
 _SAME: Final = 0.01  # rounding in half precision, against the effect of the changed token itself
 _DTYPES: Final = ("float32", "bfloat16", "float16")
 LOAD_ERRORS: Final = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)

@@ -200,7 +200,9 @@ def _hub_sources(entry: str, *, revisions: str) -> list[ModelSource]:
     if not wanted:
         return [_hub_source(location, None)]
     steps = PYTHIA_STEPS if facts_of_name(short).size else None
-    return [_hub_source(location, each) for each in choose_revisions(wanted, steps=steps, name=short)]
+    return [
+        _hub_source(location, each) for each in choose_revisions(wanted, steps=steps, name=short)
+    ]
 
 
 def _hub_source(location: str, revision: str | None) -> ModelSource:

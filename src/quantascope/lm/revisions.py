@@ -69,8 +69,8 @@ class Facts:
 def pythia_params(size: str) -> int:
     """Give the non-embedding parameters of a size of Pythia.
 
-    ``layers (12 width^2 + 13 width) + 2 width``: four matrices, their biases, two norms a layer, and
-    the last norm.
+    ``layers (12 width^2 + 13 width) + 2 width``: four matrices, their biases and two norms a layer,
+    and the last norm.
 
     References
     ----------

@@ -18,8 +18,8 @@ def stored_weights(source: ModelSource) -> str | None:
     """Identify the weights of a model by their files; None where that needs the weights themselves.
 
     Equal answers mean equal weights; different ones mean little, for a file also holds dtypes and
-    remarks. Folders and files are hashed, suites have the hash on their cards, and the hub knows the
-    hash of each file that it stores (of models in one file).
+    remarks. Folders and files are hashed, suites have the hash on their cards, and the hub knows
+    the hash of each file that it stores (of models in one file).
     """
     if source.kind == "suite":
         cards = read_suite(Path(source.location)).cards

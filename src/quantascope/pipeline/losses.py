@@ -1,7 +1,8 @@
 """The stage of losses: one for each prediction and model, one checkpoint after the other.
 
-A checkpoint is loaded when its turn comes, hashed, and freed by the next: a family of hundreds needs
-the memory, and if so wanted the disk, of one for each process. What is done is kept shard by shard.
+A checkpoint is loaded when its turn comes, hashed, and freed by the next: a family of hundreds
+needs the memory, and if so wanted the disk, of one for each process. What is done is kept shard by
+shard.
 """
 
 import json

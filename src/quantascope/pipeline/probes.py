@@ -1,7 +1,8 @@
 """The stage of probes: every checkpoint of a family answers the questions of some sets.
 
-Models whose losses stand and probe sets enter; leaves a table of the items and a score for each item
-and model. Checkpoints are loaded one after the other; what is done is kept by checkpoint and shard.
+Models whose losses stand and probe sets enter; leaves a table of the items and a score for each
+item and model. Checkpoints are loaded one after the other; what is done is kept by checkpoint and
+shard.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
-"""What a family shows at a glance: loss by size with its fit, share solved, sharp and gradual, and
-what cannot be said and why.
+"""What a family shows at a glance, and what cannot be said and why.
 
-Enter: a run whose curves stand, with or without clusters. Leaves one frozen result.
+Enter: a run whose curves stand, with or without clusters. Leaves one frozen result: loss by size
+with its fit, share solved, sharp and gradual.
 """
 
-from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -171,24 +171,24 @@ def _clusters(run: RunFolder, *, seed: int, not_said: list[str]) -> dict[str, in
 def _noticed(models: pd.DataFrame) -> list[str]:
     """Say where losses and the names' order disagree."""
     odd = []
-    for (size, seed), rows in models.groupby(["n_params", models["seed"].fillna(0)]):
-        rows = rows[rows["step"].notna()].sort_values("step")
-        loss = rows["mean_loss_nats"].to_numpy()
-        if len(rows) > 1 and loss[-1] > loss[0]:
+    runs = models.sort_values("step").groupby(["n_params", models["seed"].fillna(0)])
+    for (size, seed), rows in runs:
+        kept = rows[rows["step"].notna()]
+        loss, steps = kept["mean_loss_nats"].to_numpy(), kept["step"].to_numpy()
+        if len(kept) > 1 and loss[-1] > loss[0]:
             odd.append(
                 f"size {size:,.0f}, seed {seed:.0f}: the loss rises from {loss[0]:.3f} nat at step "
-                f"{rows['step'].iloc[0]:.0f} to {loss[-1]:.3f} at step {rows['step'].iloc[-1]:.0f}; "
-                "are the steps in order?"
+                f"{steps[0]:.0f} to {loss[-1]:.3f} at step {steps[-1]:.0f}; are the steps in order?"
             )
-    last = models.sort_values("step").groupby(["n_params", models["seed"].fillna(0)]).tail(1)
+    last = runs.tail(1)
     means = last.groupby("n_params")["mean_loss_nats"].mean()
     odd += [
         f"size {large:,.0f} loses more than size {small:,.0f} ({means[large]:.3f} against "
         f"{means[small]:.3f} nat)"
-        for small, large in zip(means.index[:-1], means.index[1:], strict=True)
+        for small, large in pairwise(means.index)
         if means[large] > means[small]
     ]
-    steps = Counter(last["step"].dropna())
-    if len(steps) > 1:
-        odd.append(f"last steps differ: {', '.join(f'{step:.0f}' for step in sorted(steps))}")
+    ends = sorted(set(last["step"].dropna()))
+    if len(ends) > 1:
+        odd.append(f"last steps differ: {', '.join(f'{step:.0f}' for step in ends)}")
     return odd

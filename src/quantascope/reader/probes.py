@@ -288,12 +288,13 @@ def _cut(
 
 def _spread(means: SkillMeans, rows: NDArray[np.int64], n: int) -> SkillMeans:
     """Put rows of some skills among those of all; the others are NaN."""
-    wide = {}
-    for name in ("mean", "lo", "hi"):
-        values = getattr(means, name)
-        wide[name] = np.full((n, values.shape[1]), np.nan)
-        wide[name][rows] = values
-    return replace(means, **wide)
+
+    def wide(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        out = np.full((n, values.shape[1]), np.nan)
+        out[rows] = values
+        return out
+
+    return replace(means, mean=wide(means.mean), lo=wide(means.lo), hi=wide(means.hi))
 
 
 def _chance(items: pd.DataFrame, skill: NDArray[np.int64], n: int) -> NDArray[np.float64]:

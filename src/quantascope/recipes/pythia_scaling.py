@@ -3,7 +3,7 @@
 Source: arXiv:2303.13506, section on language models and figures 3, 4, A5, A6: seven sizes of
 Pythia's first release on 10,000,000 predictions of the Pile; alpha_N of six sizes, for the seventh
 (6.4b) lies off the trend. Mean losses are read off the figure to .03 bit.
-Command: ``quantascope reproduce pythia-scaling``; ``--quick`` fits the published means in 0.1 CPU-s.
+Command: ``quantascope reproduce pythia-scaling``; ``--quick`` fits the published means, 0.1 CPU-s.
 The full form fetches seven models (25 GB in half precision) and the first 10,000 documents of the
 Pile from the hub, and says in one line if none answers. By its multiply-adds it takes weeks of
 CPU, or about an hour of a large GPU (``Config.device``); it has not been run here. Its text is part
@@ -15,7 +15,7 @@ where the source measures .037 to .060; full: 9 % and 19 % of predictions solved
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -34,6 +34,7 @@ __all__ = ["QUICK", "Config", "run"]
 
 _SOURCE: Final = "arXiv:2303.13506, section on language models"
 _FIGURE: Final = "arXiv:2303.13506, figure 3, read off to .03 bit"
+_SOLVED: Final = "arXiv:2303.13506, figure A5"
 _READ_ERROR: Final = 0.03  # bit
 _SIZES: Final = (
     18_915_328,
@@ -81,9 +82,13 @@ def run(config: Config, *, seed: int, work: Path | None = None) -> RecipeResult:
         checks=_checks(table, fit, config=config),
         tables={
             "sizes": table | {"law_bits": law},
-            "fit": {"alpha_N": np.array([-fit.exponent]), "lo": np.array([-fit.hi]),
-                    "hi": np.array([-fit.lo]), "r2": np.array([fit.r2])},
-        },  # fmt: skip
+            "fit": {
+                "alpha_N": np.array([-fit.exponent]),
+                "lo": np.array([-fit.hi]),
+                "hi": np.array([-fit.lo]),
+                "r2": np.array([fit.r2]),
+            },
+        },
         draw=lambda ax: plot_loss_by_size(
             table["n_params"],
             table["mean_bits"],
@@ -98,31 +103,41 @@ def run(config: Config, *, seed: int, work: Path | None = None) -> RecipeResult:
 def _checks(table: Table, fit: PowerLawFit, *, config: Config) -> tuple[Check, ...]:
     lo, hi = -fit.hi, -fit.lo
     reading = _slope_error(table, n=config.n_fitted)
-    found: list[tuple[str, float, float, float, str, str]] = [
-        (f"alpha_N, 95 % from {lo:.4f} to {hi:.4f}", 0.083, -fit.exponent,
-         0.02 if config.models else reading,
-         "other text" if config.models else ".03 bit a point, one standard deviation", _FIGURE),
-        ("alpha_S that the theory makes of it", 0.077, float(exponents(-fit.exponent).alpha_S),
-         0.02 if config.models else reading, "as of alpha_N", _SOURCE),
-    ]  # fmt: skip
+    tolerance, bound = reading, ".03 bit a point, one standard deviation"
     if config.models:
+        tolerance, bound = 0.02, "other text"
+    alpha = -fit.exponent
+    found = [
+        (f"alpha_N, 95 % from {lo:.4f} to {hi:.4f}", 0.083, alpha, tolerance, _FIGURE),
+        ("alpha_S by theory", 0.077, float(exponents(alpha).alpha_S), tolerance, _SOURCE),
+    ]
+    if config.models:
+        solved = table["share_solved"]
         found += [
-            (f"share solved, {place}", expected, float(table["share_solved"][at]), 0.03,
-             "other text", "arXiv:2303.13506, figure A5")
-            for place, expected, at in (("smallest", 0.09, 0), ("largest", 0.19, -1))
-        ]  # fmt: skip
-    names = ("name", "expected", "obtained", "tolerance", "bound", "source")
-    return tuple(Check(**dict(zip(names, row, strict=True))) for row in found)
+            ("share solved, smallest", 0.09, float(solved[0]), 0.03, _SOLVED),
+            ("share solved, largest", 0.19, float(solved[-1]), 0.03, _SOLVED),
+        ]
+    return tuple(
+        Check(
+            name=name,
+            expected=expected,
+            obtained=obtained,
+            tolerance=allowed,
+            bound=bound,
+            source=source,
+        )
+        for name, expected, obtained, allowed, source in found
+    )
 
 
 def _slope_error(table: Table, *, n: int) -> float:
-    """Standard deviation that independent errors of reading give to the slope."""
+    """Give the standard deviation that independent errors of reading give to the slope."""
     x = np.log(table["n_params"][:n])
     weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
     return float(np.sqrt(((weights * _READ_ERROR / table["mean_bits"][:n]) ** 2).sum()))
 
 
-def _measured(config: Config, work: Path, *, seed: int) -> dict[str, Any]:
+def _measured(config: Config, work: Path, *, seed: int) -> dict[str, np.ndarray]:
     """Compute losses and curves of the models; the run stays in the folder and is resumed there."""
     values = {
         "models.model": config.models,
@@ -132,9 +147,7 @@ def _measured(config: Config, work: Path, *, seed: int) -> dict[str, Any]:
     }
     resolved = replace_values(RunConfig(), values)
     check_family(resolved.models)
-    run_stages(
-        RunFolder(work / "run"), resolved, kinds=["corpus", "losses", "selection", "curves"]
-    )
+    run_stages(RunFolder(work / "run"), resolved, kinds=["corpus", "losses", "selection", "curves"])
     found = family_findings(RunFolder(work / "run"), seed=seed)
     columns = {name: found.sizes[name].to_numpy(dtype=float) for name in found.sizes}
     picks = {rule: np.full(len(found.sizes), n) for rule, n in found.picks.get("0", {}).items()}

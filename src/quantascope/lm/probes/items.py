@@ -111,7 +111,7 @@ def parse_probes(content: bytes, *, name: str) -> ProbeSet:
         if line.strip():
             try:
                 items.append(_item(_decoded(line), number))
-            except _Fault as fault:
+            except _FaultError as fault:
                 raise DataError(f"{name}, line {number}: {fault}") from None
         if len(items) > _MAX_ITEMS:
             raise DataError(f"{name}, line {number}: more than {_MAX_ITEMS:,} items; cut the set")
@@ -122,57 +122,57 @@ def parse_probes(content: bytes, *, name: str) -> ProbeSet:
     return ProbeSet(name=name, items=tuple(items), sha256=hashlib.sha256(content).hexdigest())
 
 
-class _Fault(Exception):
+class _FaultError(Exception):
     """What is wrong with a line."""
 
 
 def _decoded(line: bytes) -> Any:
     if len(line) > _MAX_LINE:
-        raise _Fault(f"longer than {_MAX_LINE:,} bytes")
+        raise _FaultError(f"longer than {_MAX_LINE:,} bytes")
     try:
         return json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise _Fault(f"not a JSON object in UTF-8 ({str(error)[:80]})") from None
+        raise _FaultError(f"not a JSON object in UTF-8 ({str(error)[:80]})") from None
 
 
 def _item(value: Any, number: int) -> ProbeItem:
     if not isinstance(value, dict):
-        raise _Fault(f"{type(value).__name__} found; give a JSON object")
+        raise _FaultError(f"{type(value).__name__} found; give a JSON object")
     if unknown := [key for key in value if key not in _ALLOWED]:
-        raise _Fault(f"key {unknown[0][:40]!r} unknown; allowed are {', '.join(_ALLOWED)}")
+        raise _FaultError(f"key {unknown[0][:40]!r} unknown; allowed are {', '.join(_ALLOWED)}")
     skill, context = _text(value, "skill"), _text(value, "context")
     if not skill.isprintable() or skill != skill.strip():
-        raise _Fault(f"skill {skill[:40]!r}; give a name in printable characters")
+        raise _FaultError(f"skill {skill[:40]!r}; give a name in printable characters")
     answers = _texts(value.get("answers"), "answers")
     wrong = _texts(value.get("wrong", []), "wrong", least=0)
     if twice := set(answers) & set(wrong):
-        raise _Fault(f"{sorted(twice)[0][:40]!r} is right and wrong")
+        raise _FaultError(f"{sorted(twice)[0][:40]!r} is right and wrong")
     return ProbeItem(skill=skill, context=context, answers=answers, wrong=wrong, line=number)
 
 
 def _text(value: dict[str, Any], key: str) -> str:
     text = value.get(key)
     if text is None:
-        raise _Fault(f"{key} missing; needed are skill, context and answers")
+        raise _FaultError(f"{key} missing; needed are skill, context and answers")
     return _checked(text, key, most=_MAX_CHARS[key])
 
 
 def _texts(values: Any, key: str, *, least: int = 1) -> tuple[str, ...]:
     if not isinstance(values, list) or not least <= len(values) <= _MAX_OPTIONS:
-        raise _Fault(f"{key}: give a list of {least} to {_MAX_OPTIONS} texts")
+        raise _FaultError(f"{key}: give a list of {least} to {_MAX_OPTIONS} texts")
     texts = tuple(_checked(text, key, most=_MAX_CHARS["answer"]) for text in values)
     if len(set(texts)) < len(texts):
-        raise _Fault(f"{key}: a text stands there twice")
+        raise _FaultError(f"{key}: a text stands there twice")
     return texts
 
 
 def _checked(text: Any, key: str, *, most: int) -> str:
     if not isinstance(text, str) or not text.strip():
-        raise _Fault(f"{key}: {repr(text)[:40]} found; give a text that is not blank")
+        raise _FaultError(f"{key}: {repr(text)[:40]} found; give a text that is not blank")
     if len(text) > most:
-        raise _Fault(f"{key}: {len(text):,} characters; at most {most:,} are allowed")
+        raise _FaultError(f"{key}: {len(text):,} characters; at most {most:,} are allowed")
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise _Fault(f"{key}: half of a surrogate pair, which is no character")
+        raise _FaultError(f"{key}: half of a surrogate pair, which is no character")
     return text
 
 

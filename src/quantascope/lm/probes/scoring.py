@@ -87,7 +87,9 @@ def encode_items(
             )
         context = ids(head)
         if not len(context) + len(prefix) or not all(map(len, options)):
-            raise DataError(f"probes, line {item.line}: a text that the tokenizer has no tokens for")
+            raise DataError(
+                f"probes, line {item.line}: a text that the tokenizer has no tokens for"
+            )
         whole = ids(item.context + item.answers[0])
         found.append(
             Encoded(
