@@ -225,7 +225,8 @@ def test_odd_orders_are_noticed(family, tmp_path):
     run = RunFolder(Path(shutil.copytree(family[0].root, tmp_path / "run")))
     assert len(resolve_models(load_config(run.config_path).models)) == 9
     found = family_findings(run)
-    for row in found.noticed:
+    assert found.noticed[0].startswith("pythia-14m@step1 has 2,256 non-embedding parameters, Pyth")
+    for row in found.noticed[1:]:
         assert "are the steps in order?" in row or "loses more than" in row
     rows = pq.read_table(run.stage("losses") / "models.parquet").to_pandas()
     ends = rows.sort_values("step").groupby("n_params")["mean_loss_nats"].agg(["first", "last"])

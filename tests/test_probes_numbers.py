@@ -28,15 +28,15 @@ def world(rng: np.random.Generator, *, n_items: int, n_seeds: int, share: bool) 
 @pytest.mark.parametrize("share", [True, False])
 @pytest.mark.parametrize("n_seeds", [1, 3])
 def test_intervals_hold_the_truth(share, n_seeds):
-    """400 worlds whose levels share their items. Clipping at 0 and .8 leaves the mean at .4."""
+    """150 worlds whose levels share their items. Clipping at 0 and .8 leaves the mean at .4."""
     held = []
-    for number in range(400):
+    for number in range(150):
         rng = stream(number, "probe intervals")
         scores = world(rng, n_items=60, n_seeds=n_seeds, share=share)
         found = skill_means(family(scores, n_seeds), np.zeros(60, dtype=np.int64), share=share)
         held.append(((found.lo <= 0.4) & (found.hi >= 0.4)).mean())
-    # three binomial errors of 400 worlds; percentiles of 60 items drawn again lose another .01
-    assert np.mean(held) > 0.95 - 3 * np.sqrt(0.95 * 0.05 / 400) - 0.01
+    # three binomial errors of 150 worlds; percentiles of 60 items drawn again lose another .01
+    assert np.mean(held) > 0.95 - 3 * np.sqrt(0.95 * 0.05 / 150) - 0.01
 
 
 def test_one_seed_says_that_seeds_are_not_counted():

@@ -19,6 +19,7 @@ from quantascope.lm.probes.items import parse_probes
 from quantascope.lm.probes.scoring import SCORES, encode_items, score_items
 from quantascope.pipeline import probes as stage
 from quantascope.pipeline.config import RunConfig, load_config, set_values, stage_config
+from quantascope.pipeline.losses import load_cached
 from quantascope.pipeline.runner import run_stages
 from quantascope.reader.probes import probe_series, read_probes, run_probes
 from quantascope.store.arrays import open_array
@@ -95,8 +96,8 @@ def test_the_command_prints_tables_chance_and_what_cannot_be_said(probed, tmp_pa
     assert "21 items of 2 skills under 18 checkpoints; runs a level: 2" in shown
     assert "foxes" in shown
     assert "share of choices that are right" in shown
-    found = json.loads(call("probe", run.root, "--json", "--workers", "1", "--out", tmp_path / "t.parquet",
-                            "--plot", tmp_path / "p.svg"))  # fmt: skip
+    targets = ["--out", tmp_path / "t.parquet", "--plot", tmp_path / "p.svg"]
+    found = json.loads(call("probe", run.root, "--json", "--workers", "1", *targets))
     assert [row["skill"] for row in found["skills"]] == ["foxes", "<b>free</b> $x$"]
     assert [row["chance"] for row in found["skills"]] == [0.5, None]
     assert found["skills"][1]["n_choices"] == 0
@@ -205,8 +206,11 @@ def test_a_killed_stage_goes_on_at_the_checkpoint(losses, questions, probed, tmp
         run_stages(run, config, kinds=["probes"])
     assert len(done) == len(set(done)) == 18 * 3
     for score in SCORES:
-        here, there = (np.asarray(open_array(each.stage("probes"), "probes", name=f"{score}.zarr")[:])
-                       for each in (run, probed[0]))  # fmt: skip
+        name = f"{score}.zarr"
+        here, there = (
+            np.asarray(open_array(each.stage("probes"), "probes", name=name)[:])
+            for each in (run, probed[0])
+        )
         # batches differ with the shards, hence rounding: 1e-5 of some ten nats
         np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-4)
 
@@ -220,6 +224,7 @@ def test_other_weights_than_those_of_the_losses_are_refused(
              "corpus.n_tokens=1000"]  # fmt: skip
     run_stages(run, set_values(RunConfig(), words), kinds=["corpus", "losses"])
     shutil.copy(hub[0] / "step16" / "model.safetensors", hub[0] / "step1")
+    load_cached.cache_clear()  # another process would not hold the model as it was
     with pytest.raises(DataError, match="14m-seed1@step1: its weights are not those that the run"):
         call("probe", run.root, "--set", questions, "--workers", "1")
 

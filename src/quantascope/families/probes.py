@@ -84,7 +84,7 @@ def skill_means(
 
     References
     ----------
-    Wilson's interval: doi:10.1080/01621459.1927.10502953.
+    Wilson's interval: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209-212.
 
     Examples
     --------
