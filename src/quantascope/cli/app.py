@@ -21,11 +21,13 @@ import typer  # noqa: E402  (after the thread settings)
 from quantascope.cli import (  # noqa: E402
     allocate,
     families,
+    family,
     fit,
     grade,
     inspect,
     parity,
     planted,
+    probe,
     reproduce,
     run,
     shapes,
@@ -40,7 +42,7 @@ __all__ = ["app", "main"]
 _EXIT_DATA: Final = 1
 _EXIT_USAGE: Final = 2
 _EXIT_INTERRUPTED: Final = 130
-_RESUMING: Final = frozenset({*run.COMMANDS, "suite", "planted"})
+_RESUMING: Final = frozenset({*run.COMMANDS, "suite", "planted", "family", "probe"})
 
 # typer carries its own click; its usage errors are the base of the one that it exports
 _USAGE_ERROR: Final[type[Any]] = typer.BadParameter.__bases__[0]
@@ -66,6 +68,8 @@ theory.register(app)
 tails.register(app)
 shapes.register(app)
 families.register(app)
+family.register(app)
+probe.register(app)
 
 
 @app.callback()

@@ -14,7 +14,7 @@ from quantascope.cli.run import Dir, Set, Workers, make_stage
 if TYPE_CHECKING:
     from quantascope.reader.families import Emerged, GenicityReport, Over
 
-__all__ = ["register"]
+__all__ = ["AsJson", "Incomplete", "Plot", "Seed", "register", "said_as_options", "write_table"]
 
 _FIGURES: Final = ("density", "weighted", "solved")
 
@@ -105,7 +105,7 @@ def genicity(
     from quantascope.store.folder import RunFolder
 
     check_targets(out=out, plot=plot)
-    with _said_as_options():
+    with said_as_options():
         found = run_genicity(
             RunFolder(folder),
             which=which,
@@ -117,7 +117,7 @@ def genicity(
         )
     if plot is not None:
         _draw_classes(found, plot)
-    _write(found.to_table(), out)
+    write_table(found.to_table(), out)
     if as_json:
         print(json.dumps(plain(found.as_dict()), allow_nan=False))
         return
@@ -128,7 +128,7 @@ def genicity(
 def emergence(
     folder: Dir,
     by: Annotated[
-        Literal["cluster", "pred"], typer.Option(help="Of what: cluster or pred.")
+        Literal["cluster", "pred", "probe"], typer.Option(help="Of what: cluster, pred or probe.")
     ] = "cluster",
     over: Annotated[
         Literal["sizes", "steps", "data"],
@@ -150,14 +150,14 @@ def emergence(
     plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say when clusters, or single predictions, were learned, and how sharply."""
+    """Say when clusters, single predictions or probes were learned, and how sharply."""
     from quantascope.cli.output import check_targets
     from quantascope.core.numbers import plain
     from quantascope.reader.families import run_emergence
     from quantascope.store.folder import RunFolder
 
     check_targets(out=out, plot=plot)
-    with _said_as_options():
+    with said_as_options():
         found = run_emergence(
             RunFolder(folder),
             by=by,
@@ -171,7 +171,7 @@ def emergence(
         )
     if plot is not None:
         _draw_when(found, plot)
-    _write(found.to_table(), out)
+    write_table(found.to_table(), out)
     if as_json:
         facts = {"over": found.series.scale, "levels": found.series.x, "method": found.found.method}
         rows = found.to_table().to_pylist()
@@ -182,7 +182,7 @@ def emergence(
 
 
 @contextmanager
-def _said_as_options() -> Iterator[None]:
+def said_as_options() -> Iterator[None]:
     """Say arguments of the library as the options of these commands."""
     from quantascope.core.errors import DataError
 
@@ -193,7 +193,8 @@ def _said_as_options() -> Iterator[None]:
         raise DataError(text.replace("name one by n_params", "name one by --at")) from error
 
 
-def _write(table: Any, out: Path | None) -> None:
+def write_table(table: Any, out: Path | None) -> None:
+    """Write a table whole or not at all, where one is wanted."""
     import pyarrow.parquet as pq
 
     if out is not None:
@@ -245,7 +246,7 @@ def _draw_one(folder: Path, pred: int, *, over: "Over", plot: Path) -> None:
     from quantascope.reader.run import load
 
     run = load(folder)
-    with _said_as_options():
+    with said_as_options():
         whole = run.curves
         row = np.flatnonzero(whole.pred == pred)
         if not len(row):

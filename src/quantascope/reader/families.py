@@ -13,16 +13,16 @@ from scipy.stats import false_discovery_control
 
 from quantascope.core.errors import DataError
 from quantascope.families.classes import ClassTable, Correction, classify
-from quantascope.families.curves import LossCurves, Series, over_data, over_sizes, over_steps
+from quantascope.families.curves import LossCurves, Series, over_sizes
 from quantascope.families.emergence import Emergence, find_emergence
 from quantascope.families.genicity import Genicity, agreement, paper_rules, rule_by_class
-from quantascope.reader.curves import Which, read_curves
+from quantascope.reader.curves import Over, Which, read_curves, run_series
+from quantascope.reader.probes import probe_series
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import read_table
 
 __all__ = ["Emerged", "GenicityReport", "run_emergence", "run_genicity", "run_series"]
 
-Over = Literal["sizes", "steps", "data"]
 _RULES: Final = ("monogenic", "polygenic")
 
 
@@ -91,9 +91,10 @@ class Emerged:
     """When clusters or predictions were learned."""
 
     keys: NDArray[Any]
-    """Ids of clusters by rank, or preds."""
+    """Ids of clusters by rank, or preds, or skills of probes."""
     n_preds: NDArray[np.int64]
-    """Predictions behind each curve."""
+    """Predictions, or items of a probe, behind each curve."""
+    by: str
     series: Series
     found: Emergence
 
@@ -108,42 +109,9 @@ class Emerged:
 
     def to_table(self) -> pa.Table:
         """Make an Arrow table with one row a curve."""
-        key = "cluster" if self.keys.dtype.kind == "U" else "pred"
-        table = self.found.to_table().add_column(0, key, pa.array(self.keys))
+        table = self.found.to_table().add_column(0, self.by, pa.array(self.keys))
         table = table.add_column(1, "n_preds", pa.array(self.n_preds))
         return table.append_column("changed", pa.array(self.changed))
-
-
-def run_series(
-    curves: LossCurves,
-    over: Over,
-    *,
-    at: float | None = None,
-    complete: bool = True,
-) -> Series:
-    """Cut a run's curves over sizes, over steps or over amounts of text.
-
-    Parameters
-    ----------
-    curves
-        Of the run.
-    over
-        "sizes", "steps" or "data".
-    at
-        The step at which sizes are compared, None for the last of each run; or the size whose
-        steps or amounts of text are taken, None for the one with most checkpoints, the largest of
-        several.
-    complete
-        Refuse sizes that lack a seed.
-    """
-    if over not in ("sizes", "steps", "data"):
-        raise ValueError(f"over: {over!r} found; allowed are sizes, steps and data")
-    if over == "sizes":
-        return over_sizes(curves, step=at, complete=complete)
-    if at is None:
-        sizes, n = np.unique(curves.checkpoints.n_params, return_counts=True)
-        at = float(sizes[n == n.max()][-1])
-    return (over_steps if over == "steps" else over_data)(curves, n_params=at)
 
 
 def run_genicity(
@@ -199,7 +167,7 @@ def run_genicity(
 def run_emergence(
     run: RunFolder,
     *,
-    by: Literal["cluster", "pred"] = "cluster",
+    by: Literal["cluster", "pred", "probe"] = "cluster",
     over: Over = "sizes",
     at: float | None = None,
     which: Which = "sampled",
@@ -208,14 +176,15 @@ def run_emergence(
     level: float = 0.95,
     seed: int = 0,
 ) -> Emerged:
-    """Find when clusters of the default clustering, or single predictions, were learned.
+    """Find when clusters of the default clustering, single predictions or probes were learned.
 
     Parameters
     ----------
     run
-        A run whose curves stand; with "cluster" its clusters too.
+        A run whose curves stand; with "cluster" its clusters too; with "probe" its probes alone.
     by
-        "cluster" averages the curves of a cluster's members within every training run.
+        "cluster" averages the curves of a cluster's members within every training run, "probe" the
+        losses [nat per token] of a skill's items.
     over, at, complete
         See `run_series`.
     which
@@ -238,10 +207,13 @@ def run_emergence(
         keys, cluster = _clusters(run, curves.pred)
         series = run_series(curves, over, at=at, complete=complete).averaged(cluster)
         n_preds = np.bincount(cluster[cluster >= 0])
+    elif by == "probe":
+        skills = probe_series(run, over, at=at, complete=complete)
+        keys, n_preds, series = skills.keys, skills.n_items, skills.series
     else:
-        raise ValueError(f"by: {by!r} found; allowed are cluster and pred")
+        raise ValueError(f"by: {by!r} found; allowed are cluster, pred and probe")
     found = find_emergence(series, threshold=threshold, level=level, seed=seed)
-    return Emerged(keys=keys, n_preds=n_preds, series=series, found=found)
+    return Emerged(keys=keys, n_preds=n_preds, by=by, series=series, found=found)
 
 
 def _of_seed(curves: LossCurves, seed: int) -> LossCurves:

@@ -7,7 +7,7 @@ A change that older readers would misread raises the major number.
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["KINDS", "TRUTH", "ArraySpec", "Kind", "TableSpec", "check_schema"]
+__all__ = ["KINDS", "TRUTH", "WAY", "ArraySpec", "Kind", "TableSpec", "check_schema"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Kind:
     parents: tuple[str, ...]
     arrays: dict[str, ArraySpec]
     tables: dict[str, TableSpec]
+    on_request: bool = False
+    """Made only where it is asked for, no part of ``run``."""
 
 
 KINDS: Final[dict[str, Kind]] = {
@@ -252,7 +254,39 @@ KINDS: Final[dict[str, Kind]] = {
             )
         },
     ),
+    "probes": Kind(
+        version="1.0",
+        parents=("losses",),
+        arrays={
+            "loss.zarr": ArraySpec(("item", "model"), "float32", "nat"),
+            "token_loss.zarr": ArraySpec(("item", "model"), "float32", "nat per token"),
+            "exact.zarr": ArraySpec(("item", "model"), "float32", "1"),
+            "choice.zarr": ArraySpec(("item", "model"), "float32", "1"),
+            "brier.zarr": ArraySpec(("item", "model"), "float32", "1"),
+        },
+        tables={
+            "items.parquet": TableSpec(
+                {
+                    "item": "index",
+                    "set": "",
+                    "line": "line",
+                    "skill": "",
+                    "context": "",
+                    "answer": "",
+                    "n_answers": "answer",
+                    "n_wrong": "answer",
+                    "n_tokens": "token",
+                    "n_cut": "token",
+                    "at_boundary": "",
+                }
+            )
+        },
+        on_request=True,
+    ),
 }
+
+WAY: Final = tuple(kind for kind, spec in KINDS.items() if not spec.on_request)
+"""The kinds that a run makes, in the order of the way of data."""
 
 
 TRUTH: Final = TableSpec(
