@@ -61,7 +61,7 @@ class Breakdown:
         return {
             "over": series.scale,
             "levels": series.x.tolist(),
-            "mean_loss_nats": _means(series, self.found.parts.whole).tolist(),
+            "mean_loss_nats": (self.found.parts.share @ series.level_means()).tolist(),
             "from": float(series.x[self.found.first]),
             "to": float(series.x[self.found.last]),
             "drop_nats": self.found.total,
@@ -147,7 +147,3 @@ def _cut(series: Series, whole: NDArray[np.float64], lo: int, hi: int) -> Series
         level=series.level[kept] - lo,
         run=series.run[kept],
     )
-
-
-def _means(series: Series, whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.array([whole[series.level == i].mean() for i in range(len(series.x))])

@@ -255,9 +255,9 @@ def measure_claims(
         moves = find_moves(floor.design, means.y, means.error)
         p[part, 0] = p_value(null.change, np.maximum(moves.rise, moves.fall))
         p[part, 1] = p_value(null.rise, np.maximum(moves.fall_rise, moves.rise_fall))
-        one_turn = (moves.rise, moves.fall_rise, moves.rise_fall)
-        orders[part, :3] = np.stack([p_value(null.rise, z) for z in one_turn], axis=1)
-        orders[part, 3] = p_value(null.change, moves.fall_rise_fall)
+        one_turn = np.stack([moves.rise, moves.fall_rise, moves.rise_fall], axis=1)
+        orders[part, :3] = p_value(null.rise, one_turn.astype(np.float64))
+        orders[part, 3] = p_value(null.change, moves.fall_rise_fall.astype(np.float64))
         spread[part] = means.spread
         falls[part] = means.y[:, 0] > means.y[:, -1]
         falls_first[part] = moves.fall_rise > moves.rise_fall

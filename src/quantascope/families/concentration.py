@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantascope.core.rng import hash_order
-from quantascope.families.decompose import Decomposition, Parts
+from quantascope.families.decompose import Decomposition, fall_of_each
 
 __all__ = ["TOP", "Concentration", "concentrate"]
 
@@ -74,7 +74,7 @@ def concentrate(found: Decomposition) -> Concentration:
         share_crossed=crossed,
         preds=_first(weight[order], n_top) / weight.sum(),
         gini=_gini(drop[drop > 0]),
-        risen=float(-drop[drop < 0].sum() / total) if total > 0 else float("nan"),
+        risen=float(np.abs(drop[drop < 0]).sum() / total) if total > 0 else float("nan"),
         halves=what,
     )
 
@@ -103,20 +103,13 @@ def _halves(found: Decomposition) -> tuple[tuple[Floats, Floats] | None, str]:
         return (first, second), "runs"
     if parts.source is None or parts.part is None:
         return None, "nothing"
-    return _halved_predictions(parts, found.first, found.last), "predictions"
-
-
-def _halved_predictions(parts: Parts, first: int, last: int) -> tuple[Floats, Floats]:
-    assert parts.source is not None and parts.part is not None
-    source, n = parts.source, parts.n_groups
-    before, after = (source.losses[:, source.level == at].mean(axis=1) for at in (first, last))
-    fall = np.asarray(before - after, dtype=np.float64)
-    place = np.arange(len(fall))
-    odd = hash_order(place, seed=0) % np.uint64(2) == 1
-    sums = [
-        np.bincount(parts.part[half], weights=fall[half], minlength=n)[:n] for half in (odd, ~odd)
-    ]
-    return sums[0], sums[1]
+    fall, part = fall_of_each(parts.source, found.first, found.last), parts.part
+    odd = hash_order(np.arange(len(fall)), seed=0) % np.uint64(2) == 1
+    first, second = (
+        np.asarray(np.bincount(part[half], weights=fall[half], minlength=n)[:n], dtype=np.float64)
+        for half in (odd, ~odd)
+    )
+    return (first, second), "predictions"
 
 
 def _gini(values: Floats) -> float:

@@ -19,7 +19,7 @@ from scipy import stats
 from quantascope.core.errors import DataError
 from quantascope.families.curves import Series
 
-__all__ = ["Decomposition", "Parts", "decompose", "known_parts", "make_parts"]
+__all__ = ["Decomposition", "Parts", "decompose", "fall_of_each", "known_parts", "make_parts"]
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ class Parts:
 
     def level_means(self) -> Floats:
         """Average over runs: loss of each part [nat], axes ``part level``."""
-        return _level_means(self.series, np.asarray(self.series.losses, dtype=np.float64))
+        return self.series.level_means()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,7 +101,9 @@ class Decomposition:
     def to_table(self, names: NDArray[Any]) -> pa.Table:
         """Make an Arrow table with one row a part; `names` are those of the groups."""
         if len(names) != self.parts.n_groups:
-            raise ValueError(f"names: {len(names)} found; {self.parts.n_groups} groups need one each")
+            raise ValueError(
+                f"names: {len(names)} found; {self.parts.n_groups} groups need one each"
+            )
         named = [*map(str, names), *["rest"] * self.parts.has_rest]
         means = self.parts.level_means()
         columns: dict[str, Any] = {
@@ -278,7 +280,7 @@ def _between_preds(parts: Parts, first: int, last: int, *, share: Floats, total:
     """Give half-widths over predictions; those of the rest at hand stand for all of it."""
     if parts.source is None or parts.part is None or not total > 0:
         return np.full(len(share), np.nan)
-    fall = _fall(parts.source, first, last)
+    fall = fall_of_each(parts.source, first, last)
     n = np.bincount(parts.part, minlength=len(share))
     squares = np.bincount(parts.part, weights=fall**2, minlength=len(share))
     mean_square = parts.share * np.divide(squares, n, out=np.full(len(n), np.nan), where=n > 0)
@@ -287,13 +289,8 @@ def _between_preds(parts: Parts, first: int, last: int, *, share: Floats, total:
     return np.asarray(_Z * np.sqrt(np.maximum(variance, 0) / parts.n_whole) / total)
 
 
-def _fall(source: Series, first: int, last: int) -> Floats:
+def fall_of_each(source: Series, first: int, last: int) -> Floats:
     """Give how far each prediction falls between two levels in the mean over runs [nat]."""
     ends = (source.losses[:, source.level == level].mean(axis=1) for level in (first, last))
     before, after = ends
     return np.asarray(before - after, dtype=np.float64)
-
-
-def _level_means(series: Series, losses: Floats) -> Floats:
-    member = (series.level[:, None] == np.arange(len(series.x))).astype(np.float64)
-    return np.asarray(losses @ member / member.sum(axis=0))

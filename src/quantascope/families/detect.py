@@ -179,7 +179,9 @@ class _Plateaus:
 
 def _lay_out(t: Floats) -> _Plateaus | None:
     """Lay out all plateaus of half the log range; None where none has a level behind it."""
-    rows, window, ends = [], [], []
+    rows: list[Floats] = []
+    window: list[int] = []
+    ends: list[int] = []
     n, half = len(t), _PLATEAU * (t[-1] - t[0])
     for first in range(n):
         end = int(np.searchsorted(t, t[first] + half * (1 - 1e-9)))
@@ -212,9 +214,7 @@ def _ends_higher(series: Series, floor: Floor, noise: Floats) -> Floats:
     return p_value(null, np.concatenate([np.zeros(0), *found]))
 
 
-def _delayed(
-    series: Series, floor: Floor, noise: Floats
-) -> tuple[Floats, NDArray[np.int64]]:
+def _delayed(series: Series, floor: Floor, noise: Floats) -> tuple[Floats, NDArray[np.int64]]:
     """Give the p-value of the best plateau with a drop behind, and the level where it ends."""
     layout = _lay_out(floor.design.t)
     n = len(series.losses)
@@ -225,7 +225,8 @@ def _delayed(
     first = np.flatnonzero(np.diff(layout.window, prepend=-1))
     for start in range(0, n, _BLOCK):
         part = slice(start, start + _BLOCK)
-        least = np.minimum.reduceat(_ratios(layout.contrasts, floor, series.losses[part]), first, axis=1)
+        ratios = _ratios(layout.contrasts, floor, series.losses[part])
+        least = np.minimum.reduceat(ratios, first, axis=1)
         p[part] = p_value(null, least.max(axis=1))
         end[part] = layout.end[least.argmax(axis=1)]
     return p, end

@@ -24,7 +24,14 @@ from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
 from quantascope.theory.finite import fitted_exponent
 from quantascope.theory.resources import QuantaModel, exponents
 
-__all__ = ["Measured", "Predicted", "UseExponent", "compare", "measure_exponent", "predict_exponent"]
+__all__ = [
+    "Measured",
+    "Predicted",
+    "UseExponent",
+    "compare",
+    "measure_exponent",
+    "predict_exponent",
+]
 
 Floats = NDArray[np.float64]
 Name = Literal["alpha_N", "alpha_S", "alpha_D"]
@@ -60,8 +67,22 @@ class UseExponent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WithFloor:
+    """Exponent of ``L = E + A x^-exponent``; NaN where it is not identified."""
+
+    floor: float = float("nan")
+    """E [nat]."""
+    exponent: float = float("nan")
+    lo: float = float("nan")
+    """Lower end of the exponent's 95 % interval."""
+    hi: float = float("nan")
+    reason: str = ""
+    """Why the floor is not identified; empty where it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Exponent of a mean loss ``L ~ x^-exponent``, and of ``L = E + A x^-exponent``."""
+    """Exponent of a mean loss ``L ~ x^-exponent``, without and with a floor."""
 
     name: Name
     exponent: float
@@ -71,13 +92,7 @@ class Measured:
     method: str
     identified: bool
     reason: str
-    floor: float
-    """E [nat]; NaN where it is not identified."""
-    floor_exponent: float
-    floor_lo: float
-    floor_hi: float
-    floor_reason: str
-    """Why the floor is not identified; empty where it is."""
+    with_floor: WithFloor
     x_lo: float
     x_hi: float
     n_levels: int
@@ -127,10 +142,8 @@ def measure_exponent(series: Series) -> Measured:
     """
     if len(series.losses) != 1:
         raise ValueError(f"series: {len(series.losses)} rows found; give one, the mean loss")
-    loss = np.asarray(series.losses[0], dtype=np.float64)
-    mean = np.array([loss[series.level == i].mean() for i in range(len(series.x))])
-    line = _line(series, loss, mean)
-    floor = _floor(series.x, mean)
+    mean = series.level_means()[0]
+    line = _line(series, np.asarray(series.losses[0], dtype=np.float64), mean)
     return Measured(
         name=NAMES[series.scale],
         exponent=-line.exponent,
@@ -139,7 +152,7 @@ def measure_exponent(series: Series) -> Measured:
         method=line.method,
         identified=line.identified,
         reason=line.reason,
-        **floor,
+        with_floor=_with_floor(series.x, mean),
         x_lo=float(series.x[0]),
         x_hi=float(series.x[-1]),
         n_levels=len(series.x),
@@ -186,28 +199,20 @@ def _columns(series: Series, runs: NDArray[np.int64]) -> list[NDArray[np.int64]]
     return [np.flatnonzero(series.run == run) for run in runs]
 
 
-def _floor(x: Floats, mean: Floats) -> dict[str, float | str]:
+def _with_floor(x: Floats, mean: Floats) -> WithFloor:
     """Fit a power law with a floor, or say why not."""
-    nan = float("nan")
-    nothing: dict[str, float | str] = dict.fromkeys(
-        ("floor", "floor_exponent", "floor_lo", "floor_hi"), nan
-    )
     if len(x) < _FEWEST_FLOOR:
-        return nothing | {"floor_reason": f"{len(x)} levels; {_FEWEST_FLOOR} are needed"}
+        return WithFloor(reason=f"{len(x)} levels; {_FEWEST_FLOOR} are needed")
     if not (mean > 0).all():
-        return nothing | {"floor_reason": "a mean loss of 0"}
+        return WithFloor(reason="a mean loss of 0")
     found = fit("floor", {"x": x, "loss": mean}, objective="lsq-log")
     reason = _why_no_floor(found)
     if reason:
-        return nothing | {"floor_reason": reason}
+        return WithFloor(reason=reason)
     lo, hi = found.interval("alpha")
-    return {
-        "floor": found.params["E"],
-        "floor_exponent": found.params["alpha"],
-        "floor_lo": float(lo),
-        "floor_hi": float(hi),
-        "floor_reason": "",
-    }
+    return WithFloor(
+        floor=found.params["E"], exponent=found.params["alpha"], lo=float(lo), hi=float(hi)
+    )
 
 
 def _why_no_floor(found: LawFit) -> str:
@@ -274,7 +279,7 @@ def _finite(
 ) -> tuple[float, float, float]:
     """Give the finite exponent, its constant, and how far the curve lies off the theory's."""
     nothing = (float("nan"),) * 3
-    loss = np.array([series.losses[0, series.level == i].mean() for i in range(len(series.x))])
+    loss = series.level_means()[0]
     if not (np.isfinite(alpha) and 2 < use.n_tasks < _MOST_TASKS) or len(loss) < _FEWEST:
         return nothing
     if not (loss > 0).all():
@@ -313,9 +318,7 @@ def compare(measured: Measured, predicted: Predicted, *, finite: bool = False) -
     str
         "not judged" where either has no interval or the prediction is not calibrated.
     """
-    ends = (
-        (predicted.finite_lo, predicted.finite_hi) if finite else (predicted.lo, predicted.hi)
-    )
+    ends = (predicted.finite_lo, predicted.finite_hi) if finite else (predicted.lo, predicted.hi)
     known = np.isfinite([measured.lo, measured.hi, *ends]).all()
     if not (known and measured.identified and predicted.calibrated):
         return "not judged"

@@ -72,7 +72,7 @@ def group_ngrams(
     """
     if n < 1 or least < 1:
         raise ValueError(f"n, least: {n}, {least} found; both are whole numbers from 1")
-    if len(pred) and not (0 <= pred.min() and pred.max() < len(tokens)):
+    if len(pred) and not (pred.min() >= 0 and pred.max() < len(tokens)):
         raise ValueError(f"pred: places outside 0 to {len(tokens) - 1} found")
     place = np.arange(len(tokens))
     begins = np.asarray(offsets)[np.searchsorted(offsets, place, side="right") - 1]
@@ -97,7 +97,7 @@ def group_ngrams(
 
 
 def _codes(tokens: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Number the n-gram that ends at each place; those that begin before the text get its start."""
+    """Give the number of the n-gram that ends at each place; the first n - 1 mean nothing."""
     code = np.unique(tokens, return_inverse=True)[1].astype(np.int64)
     own = code.copy()
     for back in range(1, n):

@@ -6,13 +6,13 @@ they carry. Their parts are shares of all predictions, whose mean loss is known 
 skills are taken of the random sample.
 """
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from quantascope.core.errors import DataError
 from quantascope.families.breakdown import Breakdown, break_down, find_level
-from quantascope.families.curves import LossCurves, Series
+from quantascope.families.curves import LossCurves
 from quantascope.families.decompose import Parts, make_parts
 from quantascope.families.exponents import UseExponent
 from quantascope.laws.powerlaw import fit_power_law
@@ -24,7 +24,7 @@ from quantascope.store.tables import read_table
 
 __all__ = ["run_decomposition", "use_exponent"]
 
-_LEAST: int = 20
+_LEAST: Final = 20
 
 
 def run_decomposition(
@@ -110,9 +110,7 @@ def _clusters_of_all(
     return parts, _what_clusters_stand_for(run, curves, preds)
 
 
-def _what_clusters_stand_for(
-    run: RunFolder, curves: LossCurves, preds: pd.DataFrame
-) -> list[str]:
+def _what_clusters_stand_for(run: RunFolder, curves: LossCurves, preds: pd.DataFrame) -> list[str]:
     """Say how the clustered predictions were chosen, and of how many like them."""
     facts = run.require("selection").facts
     sampled = preds["sampled"].to_numpy()
@@ -125,8 +123,8 @@ def _what_clusters_stand_for(
         return []
     chosen = min(facts["n_preds"] / n_solved, 1.0)
     return [
-        f"clusters are made of {facts['n_preds']:,} predictions that {facts['model']} solves (below "
-        f"{facts['threshold_nats']:g} nat), {chosen:.1%} of about {n_solved:,.0f} such predictions "
+        f"clusters are made of {facts['n_preds']:,} predictions that {facts['model']} solves "
+        f"(below {facts['threshold_nats']:g} nat), {chosen:.1%} of about {n_solved:,.0f} such "
         f"({solved.mean():.1%} of all): if they stood for these, all parts of clusters would be "
         f"{1 / chosen:.3g} times as large",
         "chosen for a low loss at the end, they fall further than others would: what they carry is "

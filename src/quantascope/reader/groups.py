@@ -64,9 +64,7 @@ def check_by(by: str, *, others: tuple[str, ...] = ()) -> int:
     raise ValueError(f"by: {by!r} found; allowed are {allowed}")
 
 
-def read_groups(
-    run: RunFolder, pred: NDArray[np.int64], by: str, *, least: int = 20
-) -> Groups:
+def read_groups(run: RunFolder, pred: NDArray[np.int64], by: str, *, least: int = 20) -> Groups:
     """Group predictions of a run.
 
     Parameters
