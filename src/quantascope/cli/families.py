@@ -218,6 +218,8 @@ def said_as_options() -> Iterator[None]:
     except DataError as error:
         text = str(error).replace("complete=False", "--incomplete")
         raise DataError(text.replace("name one by n_params", "name one by --at")) from error
+    except ValueError as error:
+        raise ValueError(str(error).replace("from, to:", "--from, --to:")) from error
 
 
 def write(table: Any, out: Path | None) -> None:

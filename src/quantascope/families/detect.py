@@ -8,13 +8,14 @@ inverse scaling   the loss rises, and ends higher than it began
 U-shape           it falls, and later rises
 bump              it rises, and later falls: what is called U-shaped scaling of a score
 double descent    it falls, rises, and falls again
-delayed drop      it stands still (or rises) over half of the log range or more, and then falls: on
-                  the way it lost less than a quarter of what it loses behind
+delayed drop      it stands still over half of the log range or more, and then falls: on the way it
+                  lost or gained less than a quarter of what it loses behind
 
-Grokking is a delayed drop of the test loss behind an early one of the training loss. From one curve
-the delay alone is seen; the training loss has to be looked at beside it.
+Grokking is a delayed drop (or a bump) of the test loss behind an early drop of the training loss.
+From one curve the delay alone is seen; the training loss has to be looked at beside it.
 """
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -114,7 +115,7 @@ def detect_shapes(
         Every shape counts only beside a change: its p-value is the larger of the two. That of a
         delayed drop is the largest over the levels of the plateau, for the best plateau; against
         simulated flat curves, of which the largest over all plateaus and levels is taken, so that
-        it is a bound for every curve that loses a quarter or more on the way.
+        it is a bound for every curve that moves by a quarter or more on the way.
 
     Raises
     ------
@@ -189,15 +190,15 @@ def _lay_out(t: Floats) -> _Plateaus | None:
             break
         behind = np.zeros(n)
         behind[[end, -1]] = 1.0, -1.0  # what is lost behind the plateau
-        for at in range(first + 1, end + 1):
-            row = _LOST * behind
-            row[first] -= 1.0
-            row[at] += 1.0
+        for at, sign in itertools.product(range(first + 1, end + 1), (1.0, -1.0)):
+            row = _LOST * behind  # a quarter of it is more than the plateau loses, or gains
+            row[first] -= sign
+            row[at] += sign
             rows.append(row)
         fall = np.zeros(n)
         fall[[first, -1]] = 1.0, -1.0  # it ends below the plateau
         rows.append(fall)
-        window += [len(ends)] * (end - first + 1)
+        window += [len(ends)] * (2 * (end - first) + 1)
         ends.append(end)
     if not rows:
         return None

@@ -45,7 +45,8 @@ _FEWEST: Final = 3
 _FEWEST_FLOOR: Final = 5  # three parameters and two points that can contradict them
 _NO_FLOOR: Final = 1e-6  # of the least loss; a floor of the law must be positive
 _MOST_TASKS: Final = 1e12  # of the law
-_MOST_RHO: Final = 0.99
+_MOST_RHO: Final = 0.98
+_FEWEST_FOLLOWING: Final = 12  # points from which the bias of their correlation is taken out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,13 +181,20 @@ def _line(series: Series, loss: Floats, mean: Floats) -> PowerLawFit:
 def _widened(line: PowerLawFit, x: Floats, mean: Floats) -> PowerLawFit:
     """Widen the interval of a line through one run, whose points follow each other.
 
-    By ``sqrt((1 + rho) / (1 - rho))``, rho the correlation of neighbouring residuals: what an
-    autoregression of first order does to the error of a trend, to leading order.
+    By ``sqrt((1 + rho) / (1 - rho))``, rho the correlation of neighbouring residuals with its bias
+    taken out (to first order, a trend fitted: ``-(2 + 4 rho) / n``), with Student's quantile for
+    ``n (1 - rho) / (1 + rho)`` points. Too narrow for a curve that wanders without return.
     """
+    n = len(x)
     off = np.log(mean) - np.log(line.prefactor) - line.exponent * np.log(x)
     squares = float(off @ off)
-    rho = min(max(float(off[1:] @ off[:-1]) / squares, 0.0), _MOST_RHO) if squares > 0 else 0.0
-    half = (line.hi - line.lo) / 2 * np.sqrt((1 + rho) / (1 - rho))
+    rho = float(off[1:] @ off[:-1]) / squares if squares > 0 else 0.0
+    if n >= _FEWEST_FOLLOWING:
+        rho = (n * rho + 2) / (n - 4)
+    rho = min(max(rho, 0.0), _MOST_RHO)
+    free = max(n * (1 - rho) / (1 + rho) - 2, 1.0)
+    wide, plain = (float(stats.t.ppf(0.5 + _CONFIDENCE / 2, dof)) for dof in (free, n - 2))
+    half = (line.hi - line.lo) / 2 * np.sqrt((1 + rho) / (1 - rho)) * wide / plain
     return replace(
         line,
         lo=float(line.exponent - half),

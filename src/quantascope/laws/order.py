@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from quantascope.core.rng import stream
 
@@ -44,13 +44,20 @@ def order_agreement(
     if n < 2:
         return (float("nan"),) * 3
     rows = stream(seed, "order agreement").integers(n, size=(_N_BOOT, n))
-    drawn = [_rank_correlation(frequencies[row], steps[row]) for row in rows]
-    found = [value for value in drawn if np.isfinite(value)]
-    lo, hi = np.quantile(found, _INTERVAL) if found else (np.nan, np.nan)
-    return _rank_correlation(frequencies, steps), float(lo), float(hi)
+    drawn = _rank_correlations(frequencies[rows], steps[rows])
+    found = drawn[np.isfinite(drawn)]
+    lo, hi = np.quantile(found, _INTERVAL) if len(found) else (np.nan, np.nan)
+    value = _rank_correlations(frequencies[None], steps[None])[0]
+    return float(value), float(lo), float(hi)
 
 
-def _rank_correlation(frequencies: NDArray[np.float64], steps: NDArray[np.float64]) -> float:
-    if len(np.unique(steps)) < 2 or len(np.unique(frequencies)) < 2:
-        return float("nan")
-    return float(spearmanr(-frequencies, steps).statistic)
+def _rank_correlations(
+    frequencies: NDArray[np.float64], steps: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Correlate ranks row by row; NaN where a row is constant."""
+    first, second = (rankdata(values, axis=1) for values in (-frequencies, steps))
+    first -= first.mean(axis=1, keepdims=True)
+    second -= second.mean(axis=1, keepdims=True)
+    size = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
+    products = (first * second).sum(axis=1)
+    return np.asarray(np.divide(products, size, out=np.full(len(size), np.nan), where=size > 0))
