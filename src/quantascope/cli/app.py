@@ -20,6 +20,7 @@ import typer  # noqa: E402  (after the thread settings)
 
 from quantascope.cli import (  # noqa: E402
     allocate,
+    decompose,
     families,
     family,
     fit,
@@ -70,6 +71,7 @@ shapes.register(app)
 families.register(app)
 family.register(app)
 probe.register(app)
+decompose.register(app)
 
 
 @app.callback()
