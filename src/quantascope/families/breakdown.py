@@ -6,7 +6,7 @@ parity knows come together here.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,9 @@ from quantascope.families.exponents import (
 )
 
 __all__ = ["Breakdown", "break_down", "find_level"]
+
+_NEAR: Final = 0.05
+"""How far a level may lie off what was asked."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,20 +124,23 @@ def break_down(
 
 
 def find_level(series: Series, value: float | None, *, default: int) -> int:
-    """Give the place of a size or step, None the default.
+    """Give the place of the level nearest to a size or step, None the default.
 
     Raises
     ------
     ValueError
-        If the series has no such level; the message lists them.
+        If no level is within 5 %; the message names those around.
     """
     if value is None:
         return default
-    place = np.flatnonzero(np.isclose(series.x, value, rtol=1e-3))
-    if len(place) != 1:
-        levels = ", ".join(f"{x:.6g}" for x in series.x)
-        raise ValueError(f"from, to: {value:g} found; the levels are {levels}")
-    return int(place[0])
+    off = np.abs(np.log(series.x / value)) if value > 0 else np.full(len(series.x), np.inf)
+    place = int(off.argmin())
+    if off[place] <= np.log1p(_NEAR):
+        return place
+    around = series.x[max(place - 3, 0) : place + 4]
+    levels = ", ".join(f"{x:.6g}" for x in around)
+    more = ", ..." if len(around) < len(series.x) else ""
+    raise ValueError(f"from, to: {value:g} found; the levels are {levels}{more}")
 
 
 def _cut(series: Series, whole: NDArray[np.float64], lo: int, hi: int) -> Series:

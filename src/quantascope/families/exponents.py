@@ -324,10 +324,11 @@ def compare(measured: Measured, predicted: Predicted, *, finite: bool = False) -
     Returns
     -------
     str
-        "not judged" where either has no interval or the prediction is not calibrated.
+        "not judged" where either has no interval, the measured one does not tell the exponent from
+        0, or the prediction is not calibrated.
     """
     ends = (predicted.finite_lo, predicted.finite_hi) if finite else (predicted.lo, predicted.hi)
     known = np.isfinite([measured.lo, measured.hi, *ends]).all()
-    if not (known and measured.identified and predicted.calibrated):
+    if not (known and measured.identified and measured.lo > 0 and predicted.calibrated):
         return "not judged"
     return "agree" if measured.lo <= ends[1] and ends[0] <= measured.hi else "differ"
