@@ -199,3 +199,31 @@ def test_genicity_over_steps_has_no_rules_and_names_rare_shapes_with_text(family
     assert set(found["shapes"]) == set(found["examples"])
     for shape, n in found["shapes"].items():
         assert len(found["examples"][shape]) == min(n, 5)
+
+
+def test_groups_of_a_table_of_ones_own_are_averaged_like_any_other(family, tmp_path):
+    pred = read_curves(family, which="sampled").pred
+    table = pa.table(
+        {"pred": pred, "group": (pred % 3).astype(str), "label": (pred % 3 * 10).astype(str)}
+    )
+    path = write(table, tmp_path / "mine.parquet")
+    found = read_groups(family, pred, str(path))
+    assert sorted(found.names.tolist()) == ["0 0", "1 10", "2 20"]
+    assert found.frequency.sum() == pytest.approx(1)
+    named = {name.split()[0]: i for i, name in enumerate(found.names.tolist())}
+    np.testing.assert_array_equal(found.group, [named[str(p)] for p in (pred % 3).tolist()])
+    rows = json.loads(call("emergence", family.root, "--by", path, "--json"))["rows"]
+    assert [row["group"] for row in rows] == found.names.tolist()
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"pred": [1]}, "column group missing"),
+        ({"pred": [1, 1], "group": ["a", "b"]}, "pred 1 stands there twice"),
+        ({"pred": [1], "group": ["a"]}, "ask for fewer"),
+    ],
+)
+def test_a_table_that_groups_nothing_says_why(columns, words, family, tmp_path):
+    path = write(pa.table(columns), tmp_path / "mine.parquet")
+    assert words in refusal(DataError, "emergence", family.root, "--by", path)

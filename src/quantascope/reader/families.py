@@ -292,7 +292,8 @@ def run_emergence(
         by_metric = emergence_by_metric(
             series, cluster=group, n_tokens=n_tokens, level=level, seed=seed
         )
-    return Emerged(by=by, series=averaged, found=found, metrics=by_metric, **facts)
+    kind = "group" if by.endswith(".parquet") else by
+    return Emerged(by=kind, series=averaged, found=found, metrics=by_metric, **facts)
 
 
 def _singles(curves: LossCurves) -> dict[str, Any]:
