@@ -284,5 +284,15 @@ def test_only_what_this_run_fetched_is_dropped(folders, text_file, tmp_path, mon
     assert dropped == ["pythia-14m@step1"]
 
 
+def test_new_models_forget_the_revisions_of_the_old(family, folders, text_file, tmp_path):
+    run = RunFolder(Path(shutil.copytree(family[0].root, tmp_path / "run")))
+    plain = [word for f in folders[:2] for word in ("--model", str(f / "step1"))]
+    found = json.loads(call("family", "run", run.root, *plain, *SMALL, "--json"))
+    assert found["n_checkpoints"] == 2
+    assert found["alpha_N"]["estimate"] is None
+    assert any("a fit with an interval needs three" in line for line in found["not_said"])
+    assert load_config(run.config_path).models.revisions == ""
+
+
 def test_a_suite_is_a_family_too():
     assert check_family(ModelsConfig()) == 5

@@ -83,7 +83,7 @@ def run(
     values = {
         "models.suite": suite,
         "models.model": model or ([] if suite is not None else None),
-        "models.revisions": revisions if revisions or not (suite or model) else "",
+        "models.revisions": revisions or ("" if suite or model else None),
         "models.steps": steps,
         "corpus.source": text or None,
         "corpus.n_tokens": n_tokens,

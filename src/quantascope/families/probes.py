@@ -17,6 +17,7 @@ from scipy import stats
 from quantascope.core.rng import stream
 from quantascope.families.curves import Series
 from quantascope.families.emergence import Emergence
+from quantascope.families.shares import wilson_interval
 
 __all__ = ["SkillMeans", "metric_verdicts", "skill_means", "to_miss"]
 
@@ -82,10 +83,6 @@ def skill_means(
     ValueError
         If an argument does not fit.
 
-    References
-    ----------
-    Wilson's interval: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209-212.
-
     Examples
     --------
     >>> right = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
@@ -104,7 +101,7 @@ def skill_means(
     mean = by_run @ onto
     n_items = np.bincount(skill)
     if share:
-        lo, hi = _wilson(mean, n_items[:, None], level=level)
+        lo, hi = wilson_interval(mean, n_items[:, None], level=level)
     else:
         lo, hi = _redrawn(series.losses @ onto, skill, level=level, seed=seed)
     runs = _runs_part(by_run, series, level=level)
@@ -173,13 +170,6 @@ def _verdict(base: Emergence, other: Emergence, row: int) -> str:
     narrower = base.width[row] - other.width[row]
     sharp = narrower > gap and other.width[row] < 0.5 * base.width[row]
     return "sharp by metric" if sharp else "as the loss"
-
-
-def _wilson(mean: Floats, n: NDArray[np.int64], *, level: float) -> tuple[Floats, Floats]:
-    z = stats.norm.ppf((1 + level) / 2)
-    middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2))
-    return np.clip(middle - half, 0.0, 1.0), np.clip(middle + half, 0.0, 1.0)
 
 
 def _redrawn(

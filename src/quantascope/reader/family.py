@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from quantascope.core.errors import DataError
+from quantascope.families.shares import wilson_interval
 from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
 from quantascope.lm.revisions import facts_of_name, pythia_params
 from quantascope.reader.curves import read_curves, read_distribution
@@ -24,7 +24,6 @@ __all__ = ["FamilyFindings", "family_findings"]
 _FEWEST_SIZES: Final = 3
 _TOKENS_PER_PARAMETER: Final = 20.0
 """Below this many training tokens a parameter a size is short of data, arXiv:2203.15556."""
-_Z95: Final = 1.96
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,9 +132,8 @@ def _by_size(models: pd.DataFrame, n_preds: int) -> pd.DataFrame:
     )
     sizes = sizes.reset_index()
     sizes["tokens_per_param"] = sizes.pop("n_tokens") / sizes["n_params"]
-    p = sizes["share_solved"]
-    half = _Z95 * np.sqrt(p * (1 - p) / n_preds)
-    return sizes.assign(share_lo=np.maximum(p - half, 0.0), share_hi=np.minimum(p + half, 1.0))
+    lo, hi = wilson_interval(sizes["share_solved"].to_numpy(), n_preds)
+    return sizes.assign(share_lo=lo, share_hi=hi)
 
 
 def _genicity(
