@@ -284,7 +284,7 @@ def test_only_what_this_run_fetched_is_dropped(folders, text_file, tmp_path, mon
     assert dropped == ["pythia-14m@step1"]
 
 
-def test_new_models_forget_the_revisions_of_the_old(family, folders, text_file, tmp_path):
+def test_new_models_forget_the_revisions_of_the_old(family, folders, tmp_path):
     run = RunFolder(Path(shutil.copytree(family[0].root, tmp_path / "run")))
     plain = [word for f in folders[:2] for word in ("--model", str(f / "step1"))]
     found = json.loads(call("family", "run", run.root, *plain, *SMALL, "--json"))
