@@ -137,9 +137,9 @@ def metric_verdicts(found: Mapping[str, Emergence], *, loss: str = "token_loss")
     pa.Table
         A row a skill and metric: ``metric``, ``curve``, ``at``, ``lo``, ``hi``, ``width``, ``gap``,
         ``p_change``, and ``verdict``: "no change" where it changes in neither, "in this metric
-        only" or "in the loss only" where in one; "sharp by metric" where the middle half of its
-        drop takes less than half of that of the loss and the difference is more than a gap; else
-        "as the loss".
+        only" or "in the loss only" where in one (by Benjamini and Hochberg's procedure over the
+        skills, metric by metric); "sharp by metric" where the middle half of its drop takes less
+        than half of that of the loss and the difference is more than a gap; else "as the loss".
 
     References
     ----------
@@ -148,24 +148,27 @@ def metric_verdicts(found: Mapping[str, Emergence], *, loss: str = "token_loss")
     base = found[loss]
     parts = []
     for name, each in found.items():
+        changed = np.stack([_changed(base), _changed(each)], axis=1).tolist()
         table = each.to_table().select(["at", "lo", "hi", "width", "gap", "p_change"])
         n = table.num_rows
-        words = [_verdict(base, each, row) for row in range(n)]
+        words = [_verdict(base, each, row=row, changed=changed[row]) for row in range(n)]
         table = table.append_column("verdict", pa.array(words, pa.string()))
         table = table.add_column(0, "metric", pa.array([name] * n, pa.string()))
         parts.append(table.add_column(1, "curve", pa.array(np.arange(n))))
     return pa.concat_tables(parts)
 
 
-def _verdict(base: Emergence, other: Emergence, row: int) -> str:
-    level = 1 - base.level
-    in_loss, in_other = base.p_change[row] <= level, other.p_change[row] <= level
+def _changed(found: Emergence) -> NDArray[np.bool_]:
+    if not len(found.p_change):
+        return np.zeros(0, dtype=np.bool_)
+    return np.asarray(stats.false_discovery_control(found.p_change) <= 1 - found.level)
+
+
+def _verdict(base: Emergence, other: Emergence, *, row: int, changed: list[bool]) -> str:
+    in_loss, in_other = changed
     if not (in_loss and in_other):
-        return {
-            (False, False): "no change",
-            (True, False): "in the loss only",
-            (False, True): "in this metric only",
-        }[bool(in_loss), bool(in_other)]
+        only = "in the loss only" if in_loss else "in this metric only"
+        return only if in_loss or in_other else "no change"
     gap = np.nan_to_num(max(base.gap[row], other.gap[row]), nan=0.0)
     narrower = base.width[row] - other.width[row]
     sharp = narrower > gap and other.width[row] < 0.5 * base.width[row]

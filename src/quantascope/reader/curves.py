@@ -25,7 +25,15 @@ from quantascope.store.check import stage_status
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import read_table
 
-__all__ = ["Over", "Which", "curves_summary", "read_curves", "read_distribution", "run_series"]
+__all__ = [
+    "Over",
+    "Which",
+    "curves_summary",
+    "read_curves",
+    "read_distribution",
+    "run_series",
+    "size_of_steps",
+]
 
 Over = Literal["sizes", "steps"]
 Which = Literal["all", "sampled", "selected"]
@@ -100,10 +108,13 @@ def run_series(
         raise ValueError(f"over: {over!r} found; allowed are sizes and steps")
     if over == "sizes":
         return over_sizes(curves, step=at, complete=complete)
-    if at is None:
-        sizes, n = np.unique(curves.checkpoints.n_params, return_counts=True)
-        at = float(sizes[n == n.max()][-1])
-    return over_steps(curves, n_params=at)
+    return over_steps(curves, n_params=size_of_steps(curves.checkpoints) if at is None else at)
+
+
+def size_of_steps(checkpoints: Checkpoints) -> float:
+    """Give the size with most checkpoints, the largest of several."""
+    sizes, n = np.unique(checkpoints.n_params, return_counts=True)
+    return float(sizes[n == n.max()][-1])
 
 
 def read_distribution(run: RunFolder) -> tuple[pd.DataFrame, LossDistribution]:
