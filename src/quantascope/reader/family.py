@@ -13,7 +13,6 @@ import pandas as pd
 from quantascope.core.errors import DataError
 from quantascope.families.shares import wilson_interval
 from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
-from quantascope.lm.revisions import facts_of_name, pythia_params
 from quantascope.reader.curves import read_curves, read_distribution
 from quantascope.reader.families import run_emergence, run_genicity
 from quantascope.store.check import stage_status
@@ -167,21 +166,9 @@ def _clusters(run: RunFolder, *, seed: int, not_said: list[str]) -> dict[str, in
     return {"n_clusters": len(found.keys), "n_changed": int(found.changed.sum())}
 
 
-def _misnamed(models: pd.DataFrame) -> list[str]:
-    """Say which model has a name of Pythia's and not its size."""
-    for name, n_params in zip(models["name"], models["n_params"], strict=True):
-        size = facts_of_name(name.partition("@")[0]).size
-        if size is not None and pythia_params(size) != n_params:
-            return [
-                f"{name} has {n_params:,} non-embedding parameters, Pythia's {size} has "
-                f"{pythia_params(size):,}: is it another model?"
-            ]
-    return []
-
-
 def _noticed(models: pd.DataFrame) -> list[str]:
-    """Say where losses and the names' order disagree, and names and sizes."""
-    odd = _misnamed(models)
+    """Say where losses and the names' order disagree."""
+    odd = []
     runs = models.sort_values("step").groupby(["n_params", models["seed"].fillna(0)])
     for (size, seed), rows in runs:
         kept = rows[rows["step"].notna()]
