@@ -67,6 +67,7 @@ def test_one_command_goes_from_models_and_text_to_what_they_show(family, tmp_pat
     found = json.loads(call("family", "run", run.root, "--json", "--plot", tmp_path / "f.png"))
     assert (tmp_path / "f.png").stat().st_size > 5000
     assert found["n_checkpoints"] == 9
+    assert found["noticed"][0].startswith("pythia-14m@step1 has 2,256 non-embedding parameters, ")
     mean = {row["name"]: row["mean_loss_nats"] for row in rows}
     for size, name in zip(found["sizes"], ("14m", "31m", "70m"), strict=True):
         assert size["mean_loss_nats"] == pytest.approx(mean[f"pythia-{name}@step143000"])
@@ -225,8 +226,7 @@ def test_odd_orders_are_noticed(family, tmp_path):
     run = RunFolder(Path(shutil.copytree(family[0].root, tmp_path / "run")))
     assert len(resolve_models(load_config(run.config_path).models)) == 9
     found = family_findings(run)
-    assert found.noticed[0].startswith("pythia-14m@step1 has 2,256 non-embedding parameters, Pyth")
-    for row in found.noticed[1:]:
+    for row in found.noticed:
         assert "are the steps in order?" in row or "loses more than" in row
     rows = pq.read_table(run.stage("losses") / "models.parquet").to_pandas()
     ends = rows.sort_values("step").groupby("n_params")["mean_loss_nats"].agg(["first", "last"])
@@ -282,6 +282,16 @@ def test_only_what_this_run_fetched_is_dropped(folders, text_file, tmp_path, mon
     run_stages(RunFolder(tmp_path / "run"), set_values(config(folders, text_file), settings),
                kinds=["corpus", "losses"])  # fmt: skip
     assert dropped == ["pythia-14m@step1"]
+
+
+def test_new_models_forget_the_revisions_of_the_old(family, folders, tmp_path):
+    run = RunFolder(Path(shutil.copytree(family[0].root, tmp_path / "run")))
+    plain = [word for f in folders[:2] for word in ("--model", str(f / "step1"))]
+    found = json.loads(call("family", "run", run.root, *plain, *SMALL, "--json"))
+    assert found["n_checkpoints"] == 2
+    assert found["alpha_N"]["estimate"] is None
+    assert any("a fit with an interval needs three" in line for line in found["not_said"])
+    assert load_config(run.config_path).models.revisions == ""
 
 
 def test_a_suite_is_a_family_too():

@@ -7,6 +7,7 @@ from quantascope.core.rng import stream
 from quantascope.families.curves import Series
 from quantascope.families.emergence import find_emergence
 from quantascope.families.probes import metric_verdicts, skill_means, to_miss
+from quantascope.families.shares import wilson_interval
 
 SIZES = np.geomspace(1e5, 1e8, 7)
 
@@ -65,6 +66,13 @@ def test_all_wrong_is_not_certain_and_all_right_is_not_either():
         # Wilson at 0 of 40: z^2 / (40 + z^2) = .088
         assert (found.hi - found.lo).max() == pytest.approx(0.0876, abs=1e-3)
         assert found.mean.tolist() == [[value] * 7]
+
+
+def test_an_interval_of_none_seen_is_not_empty():
+    lo, hi = wilson_interval(np.array([0.0, 1.0]), 400)
+    z2 = 1.959963985**2  # at the ends Wilson's interval is z^2 / (n + z^2) wide
+    np.testing.assert_allclose([lo[0], hi[1]], [0.0, 1.0], atol=1e-12)
+    np.testing.assert_allclose([hi[0], 1 - lo[1]], z2 / (400 + z2), rtol=1e-8)
 
 
 def test_chance_is_above_at_or_below_by_the_interval():

@@ -1,6 +1,7 @@
 """`family run DIR`: from models and text to what the family shows, in one command, no gradients."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -74,6 +75,7 @@ def run(
     from quantascope.cli.output import check_targets
     from quantascope.core.numbers import plain
     from quantascope.pipeline.config import replace_values, set_values
+    from quantascope.pipeline.family import misnamed_models
     from quantascope.reader.family import family_findings
     from quantascope.store.folder import RunFolder
 
@@ -83,7 +85,7 @@ def run(
     values = {
         "models.suite": suite,
         "models.model": model or ([] if suite is not None else None),
-        "models.revisions": revisions if revisions or not (suite or model) else "",
+        "models.revisions": revisions or ("" if suite or model else None),
         "models.steps": steps,
         "corpus.source": text or None,
         "corpus.n_tokens": n_tokens,
@@ -94,6 +96,7 @@ def run(
     config = set_values(replace_values(start_config(folder, None), values), set_ or [])
     _make(folder, config, workers=workers)
     found = family_findings(RunFolder(folder), seed=seed)
+    found = replace(found, noticed=(*misnamed_models(RunFolder(folder)), *found.noticed))
     if plot is not None:
         _draw(found, plot)
     if as_json:

@@ -20,6 +20,7 @@ def print_probes(found: "ProbeReport") -> None:
     print(
         f"{facts['n_items']:,} items of {facts['n_skills']} skills under {facts['n_models']} "
         f"checkpoints; runs a level: {', '.join(map(str, runs))}"
+        + ("" if facts["size"] is None else f"; steps of size {facts['size']:,.0f}")
     )
     for name, count in (("n_cut", "lost the beginning of their context"),
                         ("n_off_boundary", "do not begin at a token's boundary")):  # fmt: skip

@@ -93,6 +93,10 @@ def run(
         list[str] | None,
         typer.Option(help="Hub id (@REVISION), local folder or .gguf; repeat for a family."),
     ] = None,
+    revisions: Annotated[
+        str | None,
+        typer.Option(help="Checkpoints of each: log:1..143000:24, or step1000,step2000,main."),
+    ] = None,
     corpus: Annotated[
         list[str] | None,
         typer.Option(help="File, folder, hf:ID, planted:NAME, sampler, local, debian; repeatable."),
@@ -138,11 +142,12 @@ def run(
     """Discover what models have learned from text; resumes where an earlier run stopped."""
     from quantascope.pipeline.config import replace_values, set_values
 
-    if suite is not None and model:
-        raise ValueError("--suite and --model: give one of the two")
+    if suite is not None and (model or revisions):
+        raise ValueError("--suite: give it without --model and --revisions")
     flags = {
         "models.suite": suite,
         "models.model": model or ([] if suite is not None else None),
+        "models.revisions": revisions or ("" if suite or model else None),
         "corpus.source": corpus or None,
         "corpus.text_column": text_column,
         "corpus.n_tokens": n_tokens,

@@ -17,6 +17,7 @@ from scipy import stats
 from quantascope.core.rng import stream
 from quantascope.families.curves import Series
 from quantascope.families.emergence import Emergence
+from quantascope.families.shares import wilson_interval
 
 __all__ = ["SkillMeans", "metric_verdicts", "skill_means", "to_miss"]
 
@@ -82,10 +83,6 @@ def skill_means(
     ValueError
         If an argument does not fit.
 
-    References
-    ----------
-    Wilson's interval: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209-212.
-
     Examples
     --------
     >>> right = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
@@ -104,7 +101,7 @@ def skill_means(
     mean = by_run @ onto
     n_items = np.bincount(skill)
     if share:
-        lo, hi = _wilson(mean, n_items[:, None], level=level)
+        lo, hi = wilson_interval(mean, n_items[:, None], level=level)
     else:
         lo, hi = _redrawn(series.losses @ onto, skill, level=level, seed=seed)
     runs = _runs_part(by_run, series, level=level)
@@ -140,9 +137,9 @@ def metric_verdicts(found: Mapping[str, Emergence], *, loss: str = "token_loss")
     pa.Table
         A row a skill and metric: ``metric``, ``curve``, ``at``, ``lo``, ``hi``, ``width``, ``gap``,
         ``p_change``, and ``verdict``: "no change" where it changes in neither, "in this metric
-        only" or "in the loss only" where in one; "sharp by metric" where the middle half of its
-        drop takes less than half of that of the loss and the difference is more than a gap; else
-        "as the loss".
+        only" or "in the loss only" where in one (by Benjamini and Hochberg's procedure over the
+        skills, metric by metric); "sharp by metric" where the middle half of its drop takes less
+        than half of that of the loss and the difference is more than a gap; else "as the loss".
 
     References
     ----------
@@ -151,35 +148,31 @@ def metric_verdicts(found: Mapping[str, Emergence], *, loss: str = "token_loss")
     base = found[loss]
     parts = []
     for name, each in found.items():
+        changed = np.stack([_changed(base), _changed(each)], axis=1).tolist()
         table = each.to_table().select(["at", "lo", "hi", "width", "gap", "p_change"])
         n = table.num_rows
-        words = [_verdict(base, each, row) for row in range(n)]
+        words = [_verdict(base, each, row=row, changed=changed[row]) for row in range(n)]
         table = table.append_column("verdict", pa.array(words, pa.string()))
         table = table.add_column(0, "metric", pa.array([name] * n, pa.string()))
         parts.append(table.add_column(1, "curve", pa.array(np.arange(n))))
     return pa.concat_tables(parts)
 
 
-def _verdict(base: Emergence, other: Emergence, row: int) -> str:
-    level = 1 - base.level
-    in_loss, in_other = base.p_change[row] <= level, other.p_change[row] <= level
+def _changed(found: Emergence) -> NDArray[np.bool_]:
+    if not len(found.p_change):
+        return np.zeros(0, dtype=np.bool_)
+    return np.asarray(stats.false_discovery_control(found.p_change) <= 1 - found.level)
+
+
+def _verdict(base: Emergence, other: Emergence, *, row: int, changed: list[bool]) -> str:
+    in_loss, in_other = changed
     if not (in_loss and in_other):
-        return {
-            (False, False): "no change",
-            (True, False): "in the loss only",
-            (False, True): "in this metric only",
-        }[bool(in_loss), bool(in_other)]
+        only = "in the loss only" if in_loss else "in this metric only"
+        return only if in_loss or in_other else "no change"
     gap = np.nan_to_num(max(base.gap[row], other.gap[row]), nan=0.0)
     narrower = base.width[row] - other.width[row]
     sharp = narrower > gap and other.width[row] < 0.5 * base.width[row]
     return "sharp by metric" if sharp else "as the loss"
-
-
-def _wilson(mean: Floats, n: NDArray[np.int64], *, level: float) -> tuple[Floats, Floats]:
-    z = stats.norm.ppf((1 + level) / 2)
-    middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2))
-    return np.clip(middle - half, 0.0, 1.0), np.clip(middle + half, 0.0, 1.0)
 
 
 def _redrawn(

@@ -5,8 +5,11 @@ import numpy as np
 from quantascope.core.errors import DataError
 from quantascope.families.curves import Checkpoints, check_checkpoints
 from quantascope.lm.config import ModelsConfig
+from quantascope.lm.revisions import facts_of_name, pythia_params
+from quantascope.store.folder import RunFolder
+from quantascope.store.tables import read_table
 
-__all__ = ["check_family"]
+__all__ = ["check_family", "misnamed_models"]
 
 
 def check_family(config: ModelsConfig) -> int:
@@ -56,3 +59,15 @@ def check_family(config: ModelsConfig) -> int:
         if weights and known.setdefault(weights, source.name) != source.name:
             raise DataError(equal_weights(known[weights], source.name))
     return len(sources)
+
+
+def misnamed_models(run: RunFolder) -> list[str]:
+    """Say which model of a run has a name of Pythia's and not its size; the first of several."""
+    for row in read_table(run.stage("losses"), "models.parquet").to_pylist():
+        size = facts_of_name(row["name"].partition("@")[0]).size
+        if size is not None and pythia_params(size) != row["n_params"]:
+            return [
+                f"{row['name']} has {row['n_params']:,} non-embedding parameters, Pythia's {size} "
+                f"has {pythia_params(size):,}: is it another model?"
+            ]
+    return []

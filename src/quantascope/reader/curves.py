@@ -26,7 +26,15 @@ from quantascope.store.check import stage_status
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import read_table
 
-__all__ = ["Over", "Which", "curves_summary", "read_curves", "read_distribution", "run_series"]
+__all__ = [
+    "Over",
+    "Which",
+    "curves_summary",
+    "read_curves",
+    "read_distribution",
+    "run_series",
+    "size_of_steps",
+]
 
 Over = Literal["sizes", "steps", "data"]
 Which = Literal["all", "sampled", "selected"]
@@ -102,10 +110,14 @@ def run_series(
         raise ValueError(f"over: {over!r} found; allowed are sizes, steps and data")
     if over == "sizes":
         return over_sizes(curves, step=at, complete=complete)
-    if at is None:
-        sizes, n = np.unique(curves.checkpoints.n_params, return_counts=True)
-        at = float(sizes[n == n.max()][-1])
+    at = size_of_steps(curves.checkpoints) if at is None else at
     return (over_steps if over == "steps" else over_data)(curves, n_params=at)
+
+
+def size_of_steps(checkpoints: Checkpoints) -> float:
+    """Give the size with most checkpoints, the largest of several."""
+    sizes, n = np.unique(checkpoints.n_params, return_counts=True)
+    return float(sizes[n == n.max()][-1])
 
 
 def read_distribution(run: RunFolder) -> tuple[pd.DataFrame, LossDistribution]:

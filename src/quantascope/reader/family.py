@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from quantascope.core.errors import DataError
+from quantascope.families.shares import wilson_interval
 from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
-from quantascope.lm.revisions import facts_of_name, pythia_params
 from quantascope.reader.curves import read_curves, read_distribution
 from quantascope.reader.families import run_emergence, run_genicity
 from quantascope.store.check import stage_status
@@ -24,7 +23,6 @@ __all__ = ["FamilyFindings", "family_findings"]
 _FEWEST_SIZES: Final = 3
 _TOKENS_PER_PARAMETER: Final = 20.0
 """Below this many training tokens a parameter a size is short of data, arXiv:2203.15556."""
-_Z95: Final = 1.96
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,9 +131,8 @@ def _by_size(models: pd.DataFrame, n_preds: int) -> pd.DataFrame:
     )
     sizes = sizes.reset_index()
     sizes["tokens_per_param"] = sizes.pop("n_tokens") / sizes["n_params"]
-    p = sizes["share_solved"]
-    half = _Z95 * np.sqrt(p * (1 - p) / n_preds)
-    return sizes.assign(share_lo=np.maximum(p - half, 0.0), share_hi=np.minimum(p + half, 1.0))
+    lo, hi = wilson_interval(sizes["share_solved"].to_numpy(), n_preds)
+    return sizes.assign(share_lo=lo, share_hi=hi)
 
 
 def _genicity(
@@ -169,21 +166,9 @@ def _clusters(run: RunFolder, *, seed: int, not_said: list[str]) -> dict[str, in
     return {"n_clusters": len(found.keys), "n_changed": int(found.changed.sum())}
 
 
-def _misnamed(models: pd.DataFrame) -> list[str]:
-    """Say which model has a name of Pythia's and not its size."""
-    for name, n_params in zip(models["name"], models["n_params"], strict=True):
-        size = facts_of_name(name.partition("@")[0]).size
-        if size is not None and pythia_params(size) != n_params:
-            return [
-                f"{name} has {n_params:,} non-embedding parameters, Pythia's {size} has "
-                f"{pythia_params(size):,}: is it another model?"
-            ]
-    return []
-
-
 def _noticed(models: pd.DataFrame) -> list[str]:
-    """Say where losses and the names' order disagree, and names and sizes."""
-    odd = _misnamed(models)
+    """Say where losses and the names' order disagree."""
+    odd = []
     runs = models.sort_values("step").groupby(["n_params", models["seed"].fillna(0)])
     for (size, seed), rows in runs:
         kept = rows[rows["step"].notna()]

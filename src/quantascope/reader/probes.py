@@ -16,7 +16,7 @@ from quantascope.core.errors import ArtefactError, DataError
 from quantascope.families.curves import Checkpoints, LossCurves, Series, make_curves
 from quantascope.families.emergence import Emergence, find_emergence
 from quantascope.families.probes import SkillMeans, metric_verdicts, skill_means, to_miss
-from quantascope.reader.curves import Over, run_series
+from quantascope.reader.curves import Over, run_series, size_of_steps
 from quantascope.store.arrays import open_array
 from quantascope.store.check import stage_status
 from quantascope.store.folder import RunFolder
@@ -246,6 +246,7 @@ def run_probes(
     """
     probes = read_probes(run)
     skills, n = probes.skills, len(probes.skills)
+    size = (at or size_of_steps(probes.checkpoints)) if over == "steps" else None
     means, rows, found, untested = {}, {}, {}, ""
     for score in PROBE_SCORES:
         keys, items, skill = _cut(probes, score, over=over, at=at, complete=complete)
@@ -275,7 +276,7 @@ def run_probes(
         found={} if untested else found,
         rows=rows,
         untested=untested,
-        facts=run.require("probes").facts,
+        facts=run.require("probes").facts | {"size": size},
     )
 
 
