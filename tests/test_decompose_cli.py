@@ -102,11 +102,6 @@ def test_ngram_skills_are_dated_with_their_frequency(family, tmp_path):
     assert "rank correlation" in shown
     assert "exact match" in shown
     assert "those not learned censored" in shown
-    found = json.loads(
-        call("emergence", family.root, "--by", "ngram:2", "--least", 5, "--metrics", "--json")
-    )
-    assert len(found["metrics"]) == 4 * len(rows)
-    assert found["order"]["n"] == len(rows)
 
 
 def test_skills_of_a_truth_are_groups_without_noise_and_shared_ones(family, tmp_path):
@@ -191,14 +186,10 @@ def test_faults_are_one_line(arguments, kind, words, family):
     assert words in refusal(kind, arguments[0], family.root, *arguments[1:])
 
 
-def test_genicity_over_steps_has_no_rules_and_names_rare_shapes_with_text(family):
+def test_genicity_counts_rare_shapes(family):
     shown = call("genicity", family.root)
     assert "inverse scaling: 0" in shown
     assert "delayed drop" in shown
-    found = json.loads(call("genicity", family.root, "--json"))
-    assert set(found["shapes"]) == set(found["examples"])
-    for shape, n in found["shapes"].items():
-        assert len(found["examples"][shape]) == min(n, 5)
 
 
 def test_groups_of_a_table_of_ones_own_are_averaged_like_any_other(family, tmp_path):

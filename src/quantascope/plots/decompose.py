@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 _COLOURS: Final = "viridis"
 _OTHER: Final = "#BBBBBB"
 _REST: Final = "#E6E6E6"
+_TOO_LARGE: Final = 0.9
 _WIDEST: Final = 32  # characters of a name
 _SCALES: Final = {
     "n_params": "size [non-embedding parameters]",
@@ -53,13 +54,15 @@ def plot_parts(
     ax
         Where to draw.
     n_shown
-        Groups that get a colour, those that fall most; the others are drawn together.
+        Groups that get a colour, those that fall most; the others are drawn together. A rest that
+        holds nine tenths of the loss or more is left out, or nothing else would be seen.
     """
     groups = held[: len(names)]
     order = np.argsort(groups[:, -1] - groups[:, 0], kind="stable")
     shown, other = order[:n_shown], order[n_shown:]
-    rows = [held[-1]] if has_rest else []
-    labels, colours = ["in no group"] * has_rest, [_REST] * has_rest
+    drawn = bool(has_rest and held[-1].sum() < _TOO_LARGE * held.sum())
+    rows = [held[-1]] if drawn else []
+    labels, colours = ["in no group"] * drawn, [_REST] * drawn
     if len(other):
         rows.append(groups[other].sum(axis=0))
         labels.append(f"{len(other):,} other groups")
@@ -71,7 +74,8 @@ def plot_parts(
     ax.set_xscale("log")
     ax.set_xlim(x[0], x[-1])
     ax.set_xlabel(_SCALES[scale])
-    ax.set_ylabel("share times loss [nat]")
+    left_out = has_rest and not drawn
+    ax.set_ylabel("share times loss of groups [nat]" if left_out else "share times loss [nat]")
     ax.legend(fontsize="x-small", loc="upper right")
     return ax
 
