@@ -190,7 +190,7 @@ def forecasts(
         found[method] = Forecast(
             targets=wanted,
             groups=tuple(
-                join([each.groups[i] for each in good], shares).pruned()  # type: ignore[union-attr]
+                join([each.groups[i] for each in good], shares).compact()  # type: ignore[union-attr]
                 for i in range(len(wanted))
             ),
             mean=tuple(

@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from quantascope.core.rng import stream
-from quantascope.families.forecast.mixture import Mixture, Unit, join
+from quantascope.families.forecast.mixture import Mixture, Unit, gather, join
 from quantascope.families.forecast.seen import Floats, Seen
 from quantascope.families.forecast.shapes import Shapes, make_shapes
 
@@ -46,7 +46,6 @@ _MOST_SHIFT: Final = 0.4
 _COUNT_AS: Final = 200.0
 """Groups that a family counts as where it is weighed against a prior."""
 _ROWS: Final = 1000
-_BINS: Final = 12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,13 +126,15 @@ class Hierarchy:
         z = self.unit.forward(self.seen.losses)
         table = _Table.of(self.t, self.shapes, self.noise, prior=self.prior)
         point = np.log(target) + shift
+        of_noise = np.repeat(np.arange(_N_SCALES), len(_LASTING))
+        kind = np.tile(of_noise, len(self.shapes.type_of))
         gain, offset, variance = table.look(point, self.shapes, self.noise, prior=self.prior)
         parts = []
         for start in range(0, len(z), _ROWS):
             rows = slice(start, start + _ROWS)
             weight = _responsibilities(self, table, z[rows], self.seen.use[rows])[0]
             location = z[rows] @ gain.T + offset
-            parts.append(_gather(weight, location, variance, n_noise=len(self.noise.scale)))
+            parts.append(gather(weight, location, variance, kind=kind, n_kinds=_N_SCALES))
         weight, location, scale = (np.concatenate(each) for each in zip(*parts, strict=True))
         return Mixture(weight=weight, location=location, scale=scale, unit=self.unit)
 
@@ -482,30 +483,3 @@ def _curvature(minus_log, best: Floats) -> Floats:  # type: ignore[no-untyped-de
     values, vectors = np.linalg.eigh(hessian)
     covariance = vectors @ np.diag(1 / np.maximum(values, 0.1)) @ vectors.T
     return np.asarray(covariance[:2, :2])
-
-
-def _gather(
-    weight: Floats, location: Floats, variance: Floats, *, n_noise: int
-) -> tuple[Floats, Floats, Floats]:
-    """Put cases of like location and equal noise together, keeping mean and variance."""
-    n, n_cases = weight.shape
-    heavy = weight > 1e-5
-    low = np.where(heavy, location, np.inf).min(axis=1, keepdims=True)
-    high = np.where(heavy, location, -np.inf).max(axis=1, keepdims=True)
-    place = (location - low) / np.maximum(high - low, 1e-12) * (_BINS - 1e-9)
-    n_scales = n_noise // len(_LASTING)
-    scale_of = np.tile(np.repeat(np.arange(n_scales), len(_LASTING)), n_cases // n_noise)
-    bin_ = np.clip(place, 0, _BINS - 1).astype(np.int64) * n_scales + scale_of
-    flat = (np.arange(n)[:, None] * (_BINS * n_scales) + bin_).ravel()
-    size = n * _BINS * n_scales
-
-    def total(values: Floats) -> Floats:
-        return np.bincount(flat, weights=values.ravel(), minlength=size).reshape(n, -1)
-
-    share = total(weight)
-    safe = np.maximum(share, 1e-300)
-    mean = total(weight * location) / safe
-    square = total(weight * (location**2 + variance)) / safe
-    spread = np.sqrt(np.maximum(square - mean**2, variance.min()))
-    share = np.where(share > 1e-6, share, 0.0)
-    return share / share.sum(axis=1, keepdims=True), mean, spread

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, ndtr, ndtri
 
 from quantascope.families.forecast.seen import Floats
 
-__all__ = ["Mixture", "Unit", "gaussian", "join"]
+__all__ = ["Mixture", "Unit", "gather", "gaussian", "join"]
 
-_HALVINGS: Final = 50
+_HALVINGS: Final = 40
+_BINS: Final = 14
+_WIDTHS: Final = 4
+_LIGHT: Final = 1e-5
 _MOST_SURPRISE: Final = 4.0
+_EXACT: Final = 1e-6
 _LN_2PI: Final = float(np.log(2 * np.pi))
 _MOST_LOG_SPREAD: Final = 1.5
 """Largest standard deviation [ln] of which a mean in nats is taken: beyond it says nothing."""
@@ -104,15 +108,19 @@ class Mixture:
             total += 2 * np.maximum(level * off, (level - 1) * off)
         return total / n_levels
 
-    def pruned(self, least: float = 1e-4) -> "Mixture":
-        """Drop components of little weight, and put those that are left first."""
-        kept = self.weight >= least * self.weight.max(axis=1, keepdims=True)
-        order = np.argsort(~kept, axis=1, kind="stable")[:, : int(kept.sum(axis=1).max())]
-        weight = np.take_along_axis(np.where(kept, self.weight, 0.0), order, axis=1)
+    def compact(self) -> "Mixture":
+        """Put components of like location and width together, keeping mean and variance."""
+        wide = np.log(self.scale)
+        low, high = wide.min(), wide.max()
+        kind = ((wide - low) / max(float(high - low), 1e-12) * (_WIDTHS - 1e-9)).astype(np.int64)
+        weight, location, scale = gather(
+            self.weight, self.location, self.scale**2, kind=kind, n_kinds=_WIDTHS
+        )
+        used = weight.max(axis=0) > 0
         return Mixture(
-            weight=weight / weight.sum(axis=1, keepdims=True),
-            location=np.take_along_axis(self.location, order, axis=1),
-            scale=np.take_along_axis(self.scale, order, axis=1),
+            weight=weight[:, used],
+            location=location[:, used],
+            scale=scale[:, used],
             unit=self.unit,
         )
 
@@ -152,7 +160,7 @@ class Mixture:
             middle = (low + high) / 2
             below = self._cdf(middle) < level
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-            if np.all(high - low <= 1e-7 * (1 + np.abs(high))):
+            if np.all(high - low <= _EXACT * (1 + np.abs(high))):
                 break
         return (low + high) / 2
 
@@ -165,6 +173,46 @@ class Mixture:
         second = np.exp(2 * self.location + 2 * spread)
         offset = self.unit.offset
         return first - offset, second - 2 * offset * first + offset**2
+
+
+def gather(
+    weight: Floats, location: Floats, variance: Floats, *, kind: NDArray[np.int64], n_kinds: int
+) -> tuple[Floats, Floats, Floats]:
+    """Put components into bins of location and kind; each bin keeps its mean and variance.
+
+    Parameters
+    ----------
+    weight, location, variance
+        Axes ``group component``; `variance` may lack the first.
+    kind
+        From 0, axes as `variance`.
+    n_kinds
+        Number of kinds.
+
+    Returns
+    -------
+    tuple
+        Weight, location and standard deviation, axes ``group bin``.
+    """
+    n = len(weight)
+    heavy = weight > _LIGHT
+    low = np.where(heavy, location, np.inf).min(axis=1, keepdims=True)
+    high = np.where(heavy, location, -np.inf).max(axis=1, keepdims=True)
+    place = (location - low) / np.maximum(high - low, 1e-12) * (_BINS - 1e-9)
+    bins = np.clip(place, 0, _BINS - 1).astype(np.int64) * n_kinds + kind
+    size = _BINS * n_kinds
+    flat = (np.arange(n)[:, None] * size + bins).ravel()
+
+    def total(values: Floats) -> Floats:
+        return np.bincount(flat, weights=values.ravel(), minlength=n * size).reshape(n, size)
+
+    share = total(weight)
+    safe = np.maximum(share, 1e-300)
+    mean = total(weight * location) / safe
+    square = total(weight * (location**2 + variance)) / safe
+    spread = np.sqrt(np.maximum(square - mean**2, variance.min()))
+    share = np.where(share > _LIGHT, share, 0.0)
+    return share / share.sum(axis=1, keepdims=True), mean, spread
 
 
 def gaussian(location: Floats, scale: ArrayLike, *, unit: Unit) -> Mixture:

@@ -21,7 +21,7 @@ from quantascope.families.forecast.seen import Floats
 
 __all__ = ["Shapes", "make_shapes"]
 
-_CELLS_A_GAP: Final = 3
+_CELLS_A_GAP: Final = 2
 _MOST_CELLS: Final = 36
 _N_WIDTHS: Final = 5
 _SHARPEST: Final = 0.12  # widths in gaps between levels: 90 % of the fall within half a gap

@@ -97,4 +97,4 @@ def predict_shifted(
 ) -> tuple[Mixture, list[Mixture]]:
     """Give the forecast over all shifts, and that at each."""
     parts = [found.predict(target, shift=float(node)).widened(widening) for node in nodes]
-    return join(parts, np.full(len(nodes), 1 / len(nodes))).pruned(), parts
+    return join(parts, np.full(len(nodes), 1 / len(nodes))).compact(), parts
