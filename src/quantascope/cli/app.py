@@ -22,6 +22,7 @@ from quantascope.cli import (  # noqa: E402
     allocate,
     families,
     fit,
+    forecast,
     grade,
     inspect,
     parity,
@@ -66,6 +67,7 @@ theory.register(app)
 tails.register(app)
 shapes.register(app)
 families.register(app)
+forecast.register(app)
 
 
 @app.callback()

@@ -68,7 +68,7 @@ class Forecast:
         return pa.concat_tables(parts)
 
     def _rows(self, at: int) -> pa.Table:
-        mixture, n = self.groups[at], len(self.threshold)
+        mixture, n = self.groups[at].trimmed(), len(self.threshold)
         columns = {
             "target": np.full(n, self.targets[at]),
             "group": np.arange(n),

@@ -19,6 +19,7 @@ _HALVINGS: Final = 40
 _BINS: Final = 14
 _WIDTHS: Final = 4
 _LIGHT: Final = 1e-5
+_KEPT: Final = 1e-4
 _MOST_SURPRISE: Final = 4.0
 _EXACT: Final = 1e-6
 _LN_2PI: Final = float(np.log(2 * np.pi))
@@ -121,6 +122,16 @@ class Mixture:
             weight=weight[:, used],
             location=location[:, used],
             scale=scale[:, used],
+            unit=self.unit,
+        )
+
+    def trimmed(self) -> "Mixture":
+        """Leave out components that weigh next to nothing, to be written down."""
+        weight = np.where(self.weight < _KEPT * self.weight.max(axis=1, keepdims=True), 0.0, self.weight)
+        return Mixture(
+            weight=weight / weight.sum(axis=1, keepdims=True),
+            location=self.location,
+            scale=self.scale,
             unit=self.unit,
         )
 
