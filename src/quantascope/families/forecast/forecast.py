@@ -280,9 +280,11 @@ class _Desk:
         """Weigh a method's own error of the mean against those of the rehearsal."""
         t = self.seen.t
         errors = self.tried.mean_errors.get(name, np.zeros(0))
+        known = np.isfinite(errors)
         wanted = np.log(target) - t[-1]
-        gone = np.array([t[level] - t[cut - 1] for cut, level in self.tried.pairs][: len(errors)])
-        square = float((errors**2 * wanted / gone).sum()) if len(errors) else 0.0
+        gone = np.array([t[level] - t[cut - 1] for cut, level in self.tried.pairs])[: len(errors)]
+        square = float((errors[known] ** 2 * wanted / gone[known]).sum())
+        errors = errors[known]
         total = (_PSEUDO * variance + square) / (_PSEUDO + len(errors))
         return gaussian(np.array([location]), np.sqrt(max(total, 1e-12)), unit=Unit())
 

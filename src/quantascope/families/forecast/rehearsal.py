@@ -33,9 +33,10 @@ class Rehearsal:
     pairs: tuple[tuple[int, int], ...]
     """Levels shown, and the level asked for."""
     densities: dict[str, Floats]
-    """Log density of what came, axes ``pair group`` [ln 1/nat]; methods that could say all."""
+    """Log density of what came, axes ``pair group`` [ln 1/nat]; minus infinity where a method had
+    too few levels, which counts as the worst."""
     mean_errors: dict[str, Floats]
-    """Mean loss that came less the one forecast [nat], axis ``pair``."""
+    """Mean loss that came less the one forecast [nat], axis ``pair``; NaN where there is none."""
     shifts: dict[str, Shifts]
 
 
@@ -76,24 +77,20 @@ def rehearse(
     errors: dict[str, Floats] = {}
     shifts: dict[str, Shifts] = {}
     for name in names:
+        parts: list[Mixture | None]
         if name in HIERARCHIES:
             parts, shifts[name] = _hierarchy(seen, pairs, name, unit=unit, seed=seed)
         else:
             parts = _baseline(seen, pairs, name, unit=unit)
-        if parts is not None and pairs:
+        if any(part is not None for part in parts):
             came = [seen.losses[:, level] for _, level in pairs]
-            densities[name] = np.stack(
-                [p.log_density(y) for p, y in zip(parts, came, strict=True)]
-            )
-            errors[name] = np.array(
-                [seen.share @ (y - p.mean()) for p, y in zip(parts, came, strict=True)]
-            )
+            densities[name], errors[name] = _compare(parts, came, seen.share)
     return Rehearsal(pairs=pairs, densities=densities, mean_errors=errors, shifts=shifts)
 
 
 def _hierarchy(
     seen: Seen, pairs: tuple[tuple[int, int], ...], name: str, *, unit: Unit, seed: int
-) -> tuple[list[Mixture], Shifts]:
+) -> tuple[list[Mixture | None], Shifts]:
     fitted: dict[int, Ensemble] = {}
     found = []
     for cut, level in pairs:
@@ -121,14 +118,23 @@ def _hierarchy(
 
 def _baseline(
     seen: Seen, pairs: tuple[tuple[int, int], ...], name: str, *, unit: Unit
-) -> list[Mixture] | None:
+) -> list[Mixture | None]:
     cache: dict[tuple[str, int, float], Floats] = {}
-    parts = []
+    parts: list[Mixture | None] = []
     for cut, level in pairs:
         found = predict_baseline(
             name, seen.upto(cut), float(seen.x[level]), unit=unit, cache=cache
         )
-        if isinstance(found, str):
-            return None
-        parts.append(found[0])
+        parts.append(None if isinstance(found, str) else found[0])
     return parts
+
+
+def _compare(
+    parts: list[Mixture | None], came: list[Floats], share: Floats
+) -> tuple[Floats, Floats]:
+    """Give log densities of what came, and errors of the mean."""
+    none = np.full(len(share), -np.inf)
+    both = list(zip(parts, came, strict=True))
+    density = [none if p is None else p.log_density(y) for p, y in both]
+    error = [np.nan if p is None else float(share @ (y - p.mean())) for p, y in both]
+    return np.stack(density), np.array(error)
