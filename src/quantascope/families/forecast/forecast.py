@@ -33,8 +33,12 @@ DEFAULT: Final = "mixed"
 
 _PSEUDO: Final = 2.0
 """Rehearsed levels that the model's own error of the mean counts as."""
+_VAGUE: Final = 0.5
+"""Weight of "may stay or be learned" where nothing could be rehearsed."""
 _OFFSET: Final = 0.5  # of the 5 % quantile of losses
-_LEAST_OFFSET: Final = 1e-4  # [nat]
+_LEAST_VAGUE: Final = 0.5
+"""Weight of "may stay or be learned" where nothing could be rehearsed."""
+_OFFSET: Final = 1e-4  # [nat]
 _BEST: Final = 0.1  # share of groups that show what a learned one loses
 _QUANTILES: Final = {"p5": 0.05, "p50": 0.5, "p95": 0.95}
 
@@ -255,8 +259,13 @@ class _Desk:
             )
             by_node = np.array([share @ part.mean() for part in parts])
             own = float(np.mean([share**2 @ part.variance() for part in parts]))
+            variance = by_node.var() + own
+            if not self.tried.pairs:
+                vague = _vague(self.seen, self.unit)
+                whole = join([whole, vague], np.array([1 - _VAGUE, _VAGUE]))
+                variance += _VAGUE * float(share @ np.sqrt(vague.variance())) ** 2
             groups.append(whole)
-            means.append(self._mean(name, by_node.mean(), by_node.var() + own, target))
+            means.append(self._mean(name, by_node.mean(), variance, target))
         return _Answer(groups, means, [])
 
     def _baseline(self, name: str) -> "_Answer | str":
@@ -289,6 +298,15 @@ class _Desk:
         return gaussian(np.array([location]), np.sqrt(max(total, 1e-12)), unit=Unit())
 
 
+def _vague(seen: Seen, unit: Unit) -> Mixture:
+    """Say that a group may stay or be learned: all that too few levels can tell."""
+    now = unit.forward(seen.losses[:, -1])
+    best = np.quantile(now, _BEST)
+    usual = float(np.sqrt(((now - unit.forward(seen.losses[:, -2])) ** 2).mean()))
+    reach = np.abs(now - best) / 2
+    return gaussian((now + best) / 2, np.sqrt(reach**2 + usual**2 + 1e-18), unit=unit)
+
+
 def choose_unit(seen: Seen, *, seed: int = 0) -> Unit:
     """Find in what losses are Gaussian: nats, or logarithms, by the likelihood of what was seen.
 
@@ -303,7 +321,7 @@ def choose_unit(seen: Seen, *, seed: int = 0) -> Unit:
     return max(
         units,
         key=lambda unit: fit_hierarchy(
-            seen, unit=unit, end=end, follows_use=False, seed=seed
+            seen, unit=unit, end=end, follows_use=False, seed=seed, alone=True
         ).log_likelihood,
     )
 

@@ -26,6 +26,8 @@ __all__ = ["Ensemble", "Hierarchy", "fit_hierarchy"]
 
 _SAMPLE: Final = 1200
 """Groups from which the prior is learned: its error is then far below the spread of groups."""
+_MOST_LEVELS: Final = 12
+"""Levels that are used: cost grows with their square, and neighbours say the same."""
 _ROUNDS: Final = 12
 _N_SCALES: Final = 4
 _SCALES: Final = (0.01, 0.6)  # standard deviation of noise, in that of all losses
@@ -255,7 +257,13 @@ class _Table:
 
 
 def fit_hierarchy(
-    seen: Seen, *, unit: Unit, end: float, follows_use: bool, seed: int = 0
+    seen: Seen,
+    *,
+    unit: Unit,
+    end: float,
+    follows_use: bool,
+    seed: int = 0,
+    alone: bool = False,
 ) -> Ensemble:
     """Learn what is common to the curves of all groups.
 
@@ -271,7 +279,12 @@ def fit_hierarchy(
         Whether positions of steps follow the use of groups, or all have one prior.
     seed
         Of the sample from which the prior is learned, where groups are many.
+    alone
+        Leave out the members with lower floors.
     """
+    if len(seen.x) > _MOST_LEVELS:  # the last always, the others evenly
+        places = np.linspace(0, len(seen.x) - 1, _MOST_LEVELS).round().astype(np.int64)
+        seen = seen.levels(places)
     z = unit.forward(seen.losses)
     part = np.arange(len(z))
     if len(z) > _SAMPLE:
@@ -290,7 +303,7 @@ def fit_hierarchy(
     free = _learn(start, z, part)
     fall = max(float((z[:, (z.shape[1] - 1) // 2] - z[:, -1]).mean()), 0.0)
     members = [free]
-    for lower in _LOWER if fall > 0 else ():
+    for lower in _LOWER if fall > 0 and not alone else ():
         floor = float(free.prior.mean[1]) - lower * fall
         prior = replace(free.prior, mean=np.array([free.prior.mean[0], floor]))
         members.append(_learn(replace(start, prior=prior, floor=floor), z, part))
@@ -322,7 +335,8 @@ def _align(found: Hierarchy, part: NDArray[np.int64]) -> Hierarchy:
     gap = float(np.median(np.diff(found.seen.t)))
     noise = float((off**2).mean()) / (_USUAL_SHIFT * gap) ** 2
     groups = min(1.0, _COUNT_AS / len(part))
-    step = groups * (slope * off).sum(axis=0) / (groups * (slope**2).sum(axis=0) + noise)
+    pull = groups * (slope**2).sum(axis=0) + noise
+    step = groups * (slope * off).sum(axis=0) / np.maximum(pull, 1e-12)
     ahead = found.ahead + step
     trend = np.polynomial.Polynomial.fit(found.seen.t, ahead, 1)
     ahead = np.clip(ahead - trend(found.seen.t), -_MOST_SHIFT * gap, _MOST_SHIFT * gap)

@@ -83,14 +83,18 @@ class Seen:
 
     def upto(self, n_levels: int) -> "Seen":
         """Hide all but the first levels."""
+        return self.levels(np.arange(n_levels))
+
+    def levels(self, kept: NDArray[np.int64]) -> "Seen":
+        """Take some of the levels, given by their places, ascending."""
         s = self.series
-        kept = s.level < n_levels
+        columns = np.isin(s.level, kept)
         series = Series(
             scale=s.scale,
-            x=s.x[:n_levels],
-            losses=s.losses[:, kept],
-            level=s.level[kept],
-            run=s.run[kept],
+            x=s.x[kept],
+            losses=s.losses[:, columns],
+            level=np.searchsorted(kept, s.level[columns]),
+            run=s.run[columns],
         )
         return Seen(series=series, frequency=self.frequency, n_preds=self.n_preds)
 
