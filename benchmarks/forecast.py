@@ -2,6 +2,11 @@
 
     python benchmarks/forecast.py                     # time, beside SciPy fits curve by curve
     python benchmarks/forecast.py --families 200 --out FILE.jsonl   # scores on synthetic families
+    python benchmarks/forecast.py --planted DIR --out FILE.jsonl    # on runs on planted text
+
+DIR holds a folder a run, each with `skills.parquet`: a row a skill and step, with the columns
+skill, step, frequency (NaN for noise), n (answers) and loss. Steps up to a half and up to a quarter
+of the last are shown.
 
 Synthetic families (`quantascope.theory.families`): 50 to 500 groups, six or seven sizes of which
 the last two are held out, one or three seeds, several alphas and noise levels, chance effects of
@@ -18,6 +23,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import OptimizeWarning, curve_fit
 
 from quantascope.core.rng import stream
@@ -37,9 +43,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--groups", type=int, default=10_000)
     parser.add_argument("--families", type=int, default=0)
+    parser.add_argument("--planted", type=Path)
     parser.add_argument("--out", type=Path, default=Path("forecast_families.jsonl"))
     arguments = parser.parse_args()
-    if arguments.families:
+    if arguments.planted:
+        run_planted(arguments.planted, arguments.out)
+    elif arguments.families:
         run_families(arguments.families, arguments.out)
     else:
         print(f"{platform.processor() or platform.machine()}, NumPy {np.__version__}, CPU seconds")
@@ -92,12 +101,16 @@ def groups_of(config: FamilyConfig, seed: int) -> Seen:
 def score_family(whole: Seen) -> list[dict[str, object]]:
     """Hide the last sizes, forecast them by every method, and score."""
     n_shown = len(whole.x) - HELD_OUT
+    return score_levels(whole, n_shown, [n_shown, n_shown + 1])
+
+
+def score_levels(whole: Seen, n_shown: int, levels: list[int]) -> list[dict[str, object]]:
     shown, rows = whole.upto(n_shown), []
-    for method, found in forecasts(shown, whole.x[n_shown:]).items():
-        for i in range(HELD_OUT):
+    for method, found in forecasts(shown, whole.x[levels]).items():
+        for i, level in enumerate(levels):
             came: Score = score(
                 found.groups[i],
-                whole.losses[:, n_shown + i],
+                whole.losses[:, level],
                 threshold=found.threshold,
                 mean=found.mean[i],
                 share=whole.share,
@@ -119,9 +132,45 @@ def run_families(n: int, out: Path) -> None:
     print_families([json.loads(line) for line in out.read_text().splitlines()])
 
 
-def print_families(rows: list[dict]) -> None:
+def run_planted(folder: Path, out: Path) -> None:
+    """Score the skills of runs on planted text over steps, append, and print means."""
+    lines = out.read_text().splitlines() if out.exists() else []
+    done = {json.loads(line)["family"] for line in lines}
+    for path in sorted(folder.glob("*/skills.parquet")):
+        if path.parent.name in done:
+            continue
+        whole = planted_skills(path)
+        last = len(whole.x) - 1
+        for share, kind in ((2, "half"), (4, "quarter")):
+            n_shown = int((whole.x <= whole.x[-1] / share * 1.001).sum())
+            rows = score_levels(whole, n_shown, [(n_shown + last) // 2, last])
+            facts = {"family": path.parent.name, "kind": kind, "n_runs": 1, "levels": n_shown}
+            with out.open("a") as file:
+                file.writelines(json.dumps(facts | row) + "\n" for row in rows)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    print_families(rows, kinds=("half", "quarter"))
+
+
+def planted_skills(path: Path) -> Seen:
+    """Read the skills of one run; steps before the eighth, and skills seldom tested, left out."""
+    table = pd.read_parquet(path)
+    table = table[table["frequency"].notna() & (table["n"] >= 3) & (table["step"] >= 8)]
+    losses = table.pivot(index="skill", columns="step", values="loss")
+    facts = table.groupby("skill")[["frequency", "n"]].first().loc[losses.index]
+    level = np.arange(losses.shape[1])
+    series = Series(
+        scale="step",
+        x=losses.columns.to_numpy(dtype=np.float64),
+        losses=losses.to_numpy(),
+        level=level,
+        run=np.zeros_like(level),
+    )
+    return see(series, frequency=facts["frequency"].to_numpy(), n_preds=facts["n"].to_numpy())
+
+
+def print_families(rows: list[dict], kinds: tuple[str, ...] = KINDS) -> None:
     """Print coverage and log scores by kind, and differences from the default by family."""
-    for kind in (*KINDS, "all"):
+    for kind in (*kinds, "all"):
         mine = [row for row in rows if kind in ("all", row["kind"])]
         families = sorted({row["family"] for row in mine})
         print(f"\n{kind}: {len(families)} families")
@@ -172,19 +221,21 @@ def baseline(seen: Seen) -> float:
     start = time.process_time()
     warnings.simplefilter("ignore", OptimizeWarning)
     for y in seen.losses[:N_BASELINE]:
-        guesses = (
-            (lambda t, E, A, a: E + A * np.exp(-a * t), (y[-1], y[0] - y[-1], 0.5)),
-            (
-                lambda t, E, A, m, w: E + A / (1 + np.exp(np.clip((t - m) / w, -50, 50))),
-                (y[-1], y[0] - y[-1], t.mean(), 0.5),
-            ),
-        )
-        for curve, guess in guesses:
+        guess = (y[-1], y[0] - y[-1], 0.5)
+        for curve, start_at in ((power, guess), (logistic, (*guess[:2], t.mean(), 0.5))):
             try:
-                curve_fit(curve, t, y, p0=guess, maxfev=2000)
+                curve_fit(curve, t, y, p0=start_at, maxfev=2000)
             except RuntimeError:
                 continue
     return time.process_time() - start
+
+
+def power(t: np.ndarray, floor: float, fall: float, exponent: float) -> np.ndarray:
+    return floor + fall * np.exp(-exponent * t)
+
+
+def logistic(t: np.ndarray, floor: float, fall: float, middle: float, width: float) -> np.ndarray:
+    return floor + fall / (1 + np.exp(np.clip((t - middle) / width, -50, 50)))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from quantascope.theory.families import FamilyConfig, sample_family
 
 
 def plain(losses: np.ndarray, *, x: np.ndarray | None = None, **facts) -> Seen:
-    """Groups with one run a size."""
+    """Make groups with one run a size."""
     n = losses.shape[1]
     sizes = np.geomspace(1e5, 1e7, n) if x is None else x
     place = np.arange(n)
@@ -180,7 +180,9 @@ def test_intervals_hold_over_families_and_narrower_ones_do_not():
 def test_the_width_of_the_last_value_is_its_own_error_over_the_same_distance():
     losses = np.array([[4.0, 3.0, 2.5, 2.25], [5.0, 4.0, 3.0, 2.0]])
     seen = plain(losses)
-    mixture, remark = predict_baseline("last_value", seen, 1e7 * 100 ** (1 / 3), unit=Unit(), cache={})
+    mixture, remark = predict_baseline(
+        "last_value", seen, 1e7 * 100 ** (1 / 3), unit=Unit(), cache={}
+    )
     errors = np.diff(losses, axis=1)
     assert mixture.scale[0, 0] == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-12)
     assert mixture.location[:, 0].tolist() == losses[:, -1].tolist()

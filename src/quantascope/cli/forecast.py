@@ -32,7 +32,7 @@ def forecast(
     at: Annotated[
         list[str] | None,
         typer.Option(
-            help="What to foretell: N=1.2e9 (non-embedding parameters) or step=4000; more by commas.",
+            help="What to foretell: N=1.2e9 (non-embedding) or step=4000; several by commas.",
         ),
     ] = None,
     by: Annotated[
@@ -41,9 +41,7 @@ def forecast(
     ] = "cluster",
     method: Annotated[
         str,
-        typer.Option(
-            help="mixed, quantization, pooled, last_value, power_law, bnsl or one_skill."
-        ),
+        typer.Option(help="mixed, quantization, pooled, last_value, power_law, bnsl or one_skill."),
     ] = "mixed",
     upto: Annotated[
         float | None, typer.Option(help="Show it only sizes (or steps) up to this one.")
@@ -95,9 +93,7 @@ def forecast(
         return
     names = {"targets": "--at", "method": "--method", "threshold": "--threshold"}
     with said_as(names):
-        found = foretell(
-            grouped, targets, method=method, upto=upto, threshold=threshold, seed=seed
-        )
+        found = foretell(grouped, targets, method=method, upto=upto, threshold=threshold, seed=seed)
     _put_down(folder, found, plot=plot, as_json=as_json)
 
 

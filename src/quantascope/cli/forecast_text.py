@@ -1,7 +1,7 @@
 """What the commands on forecasts print for people."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -82,9 +82,18 @@ def print_outcomes(outcomes: "Sequence[Outcome]", *, made: Mapping[str, float]) 
     if not outcomes:
         print("nothing that was foretold has come")
         return
-    head = ("forecast", "made", "at", "method", "log score", "CRPS [nat]", "in 50 %", "in 90 %")
+    head: tuple[str, ...] = (
+        "forecast",
+        "made",
+        "at",
+        "method",
+        "log score",
+        "CRPS [nat]",
+        "in 50 %",
+        "in 90 %",
+    )
     head += ("learned", "came", "right", "of", "mean loss in 90 %", "")
-    rows = [head]
+    rows: list[tuple[str, ...]] = [head]
     for each in outcomes:
         s = each.score
         rows.append(
@@ -117,4 +126,4 @@ def print_ledger_line(entry: Mapping[str, Any], *, n: int) -> None:
 
 
 def _date(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, tz=timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -70,9 +70,7 @@ def plot_fans(
     return ax
 
 
-def plot_calibration(
-    stated: Floats, curves: dict[str, tuple[Floats, Floats]], *, ax: Axes
-) -> Axes:
+def plot_calibration(stated: Floats, curves: dict[str, tuple[Floats, Floats]], *, ax: Axes) -> Axes:
     """Draw how often what came lay below what was stated with a probability, a curve a method.
 
     Parameters

@@ -350,9 +350,7 @@ def score_forecast(run: RunFolder, item: str) -> tuple[Manifest, list[Outcome]]:
     }
     if digests != {manifest.digest}:
         raise ArtefactError(f"{item_path(run, _KIND, item)}: the ledger does not know it")
-    tables = {
-        name: read_table(item_path(run, _KIND, item), f"{name}.parquet") for name in _TABLES
-    }
+    tables = {name: read_table(item_path(run, _KIND, item), f"{name}.parquet") for name in _TABLES}
     came = _what_came(run, manifest, tables)
     if came is None:
         return manifest, []
@@ -396,9 +394,7 @@ def _outcomes(
     return out
 
 
-def _what_came(
-    run: RunFolder, manifest: Manifest, tables: dict[str, pa.Table]
-) -> Series | None:
+def _what_came(run: RunFolder, manifest: Manifest, tables: dict[str, pa.Table]) -> Series | None:
     """Give the curves of a forecast's groups as the run has them now; None where a level fails."""
     config = manifest.config
     over: Literal["sizes", "steps"] = "sizes" if config["scale"] == "n_params" else "steps"
@@ -428,7 +424,9 @@ def _what_came(
     return series.averaged(members["group"].to_numpy())
 
 
-def _clusters(run: RunFolder, pred: NDArray[np.int64]) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+def _clusters(
+    run: RunFolder, pred: NDArray[np.int64]
+) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
     """Give the ids of clusters that have a curve, by rank, and the place of each prediction's."""
     shown = Run(run)
     of_pred = dict(shown.members[["pred", "cluster"]].itertuples(index=False))

@@ -25,6 +25,8 @@ __all__ = ["BASELINES", "Baseline", "predict_baseline"]
 _ALIKE: Final = 0.25
 """Relative difference of ln distance within which an error counts as of the same horizon."""
 _LEAST: Final = 1e-3  # of the spread of all losses: no rule is taken to be more exact
+_LEAST_MEAN: Final = 1e-9
+"""Mean losses of 0 have no logarithm [nat]."""
 _INSIDE: Final = (0.02, 0.98)
 _HALF: Final = 0.5
 
@@ -50,7 +52,7 @@ def _last_value(seen: Seen, target: float) -> Floats:
 def _follow(seen: Seen, target: float, *, law: str) -> Floats:
     """Take every group down by the factor by which a law takes the mean loss."""
     s = seen.series
-    mean = seen.share @ s.losses
+    mean = np.maximum(seen.share @ s.losses, _LEAST_MEAN)
     row = find_law(law)
     points = read_points(row, {row.inputs[0]: s.x[s.level], "loss": mean}, response="loss")
     frame = choose_frame(row, points, fixed={}, tied={})

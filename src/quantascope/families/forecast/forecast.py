@@ -25,7 +25,15 @@ from quantascope.families.forecast.rehearsal import HIERARCHIES, Rehearsal, rehe
 from quantascope.families.forecast.seen import Floats, Seen, check_targets
 from quantascope.families.forecast.shared import predict_shifted
 
-__all__ = ["DEFAULT", "METHODS", "Forecast", "choose_unit", "default_threshold", "forecast", "forecasts"]
+__all__ = [
+    "DEFAULT",
+    "METHODS",
+    "Forecast",
+    "choose_unit",
+    "default_threshold",
+    "forecast",
+    "forecasts",
+]
 
 METHODS: Final = ("mixed", *HIERARCHIES, *BASELINES)
 """Names of methods; "mixed" is a pool of `quantascope.families.forecast.combine.PRIOR`."""
@@ -36,9 +44,7 @@ _PSEUDO: Final = 2.0
 _VAGUE: Final = 0.5
 """Weight of "may stay or be learned" where nothing could be rehearsed."""
 _OFFSET: Final = 0.5  # of the 5 % quantile of losses
-_LEAST_VAGUE: Final = 0.5
-"""Weight of "may stay or be learned" where nothing could be rehearsed."""
-_OFFSET: Final = 1e-4  # [nat]
+_LEAST_OFFSET: Final = 1e-4  # [nat]
 _BEST: Final = 0.1  # share of groups that show what a learned one loses
 _QUANTILES: Final = {"p5": 0.05, "p50": 0.5, "p95": 0.95}
 
@@ -143,9 +149,9 @@ def forecast(
     >>> bool(np.abs(found.groups[0].quantile(0.5)[-1] - 1.03) < 0.05)
     True
     """
-    return forecasts(
-        seen, targets, methods=(method,), threshold=threshold, unit=unit, seed=seed
-    )[method]
+    return forecasts(seen, targets, methods=(method,), threshold=threshold, unit=unit, seed=seed)[
+        method
+    ]
 
 
 def forecasts(
@@ -320,9 +326,11 @@ def choose_unit(seen: Seen, *, seed: int = 0) -> Unit:
     units = (Unit(), Unit(offset=offset))
     return max(
         units,
-        key=lambda unit: fit_hierarchy(
-            seen, unit=unit, end=end, follows_use=False, seed=seed, alone=True
-        ).log_likelihood,
+        key=lambda unit: (
+            fit_hierarchy(
+                seen, unit=unit, end=end, follows_use=False, seed=seed, alone=True
+            ).log_likelihood
+        ),
     )
 
 

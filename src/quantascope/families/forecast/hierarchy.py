@@ -214,7 +214,7 @@ class _Table:
         return cls(
             design=design,
             mean=design @ prior.mean,
-            inverse=np.linalg.inv(covariance),
+            inverse=np.asarray(np.linalg.inv(covariance), dtype=np.float64),
             log_norm=-0.5 * (log_det + len(t) * np.log(2 * np.pi)),
             t=t,
         )
@@ -346,9 +346,7 @@ def _align(found: Hierarchy, part: NDArray[np.int64]) -> Hierarchy:
 def _noises(seen: Seen, z: Floats) -> _Noise:
     size = np.geomspace(*_SCALES, _N_SCALES) * max(float(z.std()), 1e-6)
     scale, lasting = (v.ravel() for v in np.meshgrid(size, _LASTING, indexing="ij"))
-    return _Noise(
-        scale=scale, lasting=lasting, length=_MEMORY * float(seen.t[-1] - seen.t[0])
-    )
+    return _Noise(scale=scale, lasting=lasting, length=_MEMORY * float(seen.t[-1] - seen.t[0]))
 
 
 def _start(seen: Seen, z: Floats, shapes: Shapes) -> _Prior:
@@ -453,9 +451,7 @@ def _ends(
     return mean, (covariance + covariance.T) / 2 + 1e-9 * np.eye(2) * np.trace(covariance)
 
 
-def _fit_line(
-    found: Hierarchy, weight: Floats, z: Floats, use: Floats
-) -> tuple[Floats, Floats]:
+def _fit_line(found: Hierarchy, weight: Floats, z: Floats, use: Floats) -> tuple[Floats, Floats]:
     """Move the line of positions to its most probable place; give it with its covariance."""
     shapes, t = found.shapes, found.seen.t
     n_noise = len(found.noise.scale)

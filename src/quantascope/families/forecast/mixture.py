@@ -127,7 +127,9 @@ class Mixture:
 
     def trimmed(self) -> "Mixture":
         """Leave out components that weigh next to nothing, to be written down."""
-        weight = np.where(self.weight < _KEPT * self.weight.max(axis=1, keepdims=True), 0.0, self.weight)
+        weight = np.where(
+            self.weight < _KEPT * self.weight.max(axis=1, keepdims=True), 0.0, self.weight
+        )
         return Mixture(
             weight=weight / weight.sum(axis=1, keepdims=True),
             location=self.location,
@@ -215,7 +217,8 @@ def gather(
     flat = (np.arange(n)[:, None] * size + bins).ravel()
 
     def total(values: Floats) -> Floats:
-        return np.bincount(flat, weights=values.ravel(), minlength=n * size).reshape(n, size)
+        sums = np.bincount(flat, weights=values.ravel(), minlength=n * size)
+        return np.asarray(sums, dtype=np.float64).reshape(n, size)
 
     share = total(weight)
     safe = np.maximum(share, 1e-300)

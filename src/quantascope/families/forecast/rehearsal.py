@@ -46,9 +46,7 @@ def make_pairs(n_levels: int, horizon: int) -> tuple[tuple[int, int], ...]:
     if least < 2:
         return ()
     cuts = range(max(least, n_levels - _MOST_CUTS), n_levels)
-    return tuple(
-        (cut, level) for cut in cuts for level in range(cut, min(cut + horizon, n_levels))
-    )
+    return tuple((cut, level) for cut in cuts for level in range(cut, min(cut + horizon, n_levels)))
 
 
 def rehearse(
@@ -122,9 +120,7 @@ def _baseline(
     cache: dict[tuple[str, int, float], Floats] = {}
     parts: list[Mixture | None] = []
     for cut, level in pairs:
-        found = predict_baseline(
-            name, seen.upto(cut), float(seen.x[level]), unit=unit, cache=cache
-        )
+        found = predict_baseline(name, seen.upto(cut), float(seen.x[level]), unit=unit, cache=cache)
         parts.append(None if isinstance(found, str) else found[0])
     return parts
 

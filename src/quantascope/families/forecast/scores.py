@@ -148,9 +148,7 @@ def average(values: Floats, *, seed: int = 0) -> Interval:
     return Interval(mean=float(values.mean()), lo=float(lo), hi=float(hi), n=n)
 
 
-def paired(
-    scores: Mapping[str, Floats], method: str, *, seed: int = 0
-) -> dict[str, Interval]:
+def paired(scores: Mapping[str, Floats], method: str, *, seed: int = 0) -> dict[str, Interval]:
     """Compare a method with every other, family by family.
 
     Parameters

@@ -36,9 +36,7 @@ class Seen:
         """Mean over the runs of each level [nat], axes ``group level``."""
         y = self.series.losses.astype(np.float64)
         level = self.series.level
-        return np.stack(
-            [y[:, level == i].mean(axis=1) for i in range(len(self.series.x))], axis=1
-        )
+        return np.stack([y[:, level == i].mean(axis=1) for i in range(len(self.series.x))], axis=1)
 
     @property
     def x(self) -> Floats:

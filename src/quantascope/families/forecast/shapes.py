@@ -92,6 +92,6 @@ def make_shapes(t: Floats, *, end: float) -> Shapes:
         edges=inner,
         position=np.concatenate([[first - gap / 2], middle, [beyond]]),
         width=np.geomspace(_SHARPEST * gap, max(span / 3, gap), _N_WIDTHS),
-        exponent=np.geomspace(*(p / span for p in _POWERS), _N_POWERS),
+        exponent=np.geomspace(_POWERS[0] / span, _POWERS[1] / span, _N_POWERS),
         origin=float(t[0]),
     )

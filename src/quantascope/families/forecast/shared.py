@@ -74,9 +74,7 @@ def find_shift(found: Ensemble, target: float, losses: Floats) -> float:
     """
     gap = float(np.median(np.diff(found.seen.t)))
     weight = min(1.0, _TEMPER / len(losses))
-    fit = np.array(
-        [found.predict(target, shift=g * gap).log_density(losses).sum() for g in _GRID]
-    )
+    fit = np.array([found.predict(target, shift=g * gap).log_density(losses).sum() for g in _GRID])
     score = weight * fit - 0.5 * (_GRID / 1.0) ** 2
     at = int(np.argmax(score))
     return float(_GRID[at] + _refine(score, at)) * gap
