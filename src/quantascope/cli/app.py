@@ -24,6 +24,7 @@ from quantascope.cli import (  # noqa: E402
     families,
     family,
     fit,
+    forecast,
     grade,
     inspect,
     parity,
@@ -72,6 +73,7 @@ families.register(app)
 family.register(app)
 probe.register(app)
 decompose.register(app)
+forecast.register(app)
 
 
 @app.callback()
