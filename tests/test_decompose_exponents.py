@@ -65,6 +65,8 @@ def test_finite_tasks_give_the_exponents_of_the_parity_experiment():
     assert predicted.scatter < 1e-3
     measured = measure_exponent(series)
     assert compare(measured, predicted, finite=True) == "agree"
+    # without the loss before anything is learned there is none
+    assert np.isnan(predict_exponent(known(0.4, n_tasks=500), series).finite)
 
 
 @pytest.mark.parametrize(("scale", "name"), [("step", "alpha_S"), ("n_unique", "alpha_D")])
