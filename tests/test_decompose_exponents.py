@@ -5,13 +5,13 @@ import pytest
 from scipy.stats import linregress
 
 from quantascope.core.rng import stream
-from quantascope.families.curves import Series
 from quantascope.families.exponents import (
     UseExponent,
     compare,
     measure_exponent,
     predict_exponent,
 )
+from quantascope.families.series import Series
 from quantascope.theory.finite import PARITY_WIDTHS, parity_params
 from quantascope.theory.resources import QuantaModel, predict_loss
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from quantascope.core.errors import DataError
-from quantascope.families.curves import Series
+from quantascope.families.series import Series
 
 __all__ = ["Decomposition", "Parts", "decompose", "fall_of_each", "known_parts", "make_parts"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from quantascope.families.curves import Series
+from quantascope.families.series import Series
 from quantascope.laws.fitting.fit import fit
 from quantascope.laws.fitting.result import LawFit
 from quantascope.laws.powerlaw import PowerLawFit, fit_power_law

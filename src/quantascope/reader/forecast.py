@@ -17,13 +17,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from quantascope.core.errors import ArtefactError, DataError
-from quantascope.families.curves import Checkpoints, LossCurves, Series, make_curves
+from quantascope.families.curves import Checkpoints, LossCurves, make_curves
 from quantascope.families.forecast.baselines import BASELINES
 from quantascope.families.forecast.forecast import DEFAULT, METHODS, Forecast, forecasts
 from quantascope.families.forecast.mixture import Mixture, Unit
 from quantascope.families.forecast.scores import Score, score
 from quantascope.families.forecast.seen import Floats, Seen, see
 from quantascope.families.ledger import parse_ledger
+from quantascope.families.series import Series
 from quantascope.reader.curves import read_curves
 from quantascope.reader.families import run_series
 from quantascope.reader.run import Run
