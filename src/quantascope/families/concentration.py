@@ -53,7 +53,7 @@ def concentrate(found: Decomposition) -> Concentration:
 
     Examples
     --------
-    >>> from quantascope.families.curves import Series
+    >>> from quantascope.families.series import Series
     >>> from quantascope.families.decompose import decompose, known_parts
     >>> series = Series(scale="n_params", x=np.array([1e5, 1e6]),
     ...                 losses=np.array([[4.0, 1.0], [2.0, 1.0]]),
