@@ -408,7 +408,7 @@ def _improve(found: Hierarchy, z: Floats, use: Floats, *, settle: bool) -> Hiera
     noise = by_shape.sum(axis=(0, 1)) + _PSEUDO / n_noise
     types = np.bincount(shapes.type_of, weights=by_shape.sum(axis=(0, 2)))
     start = np.append(np.full(len(types) - 1, (1 - _NEVER) / (len(types) - 1)), _NEVER)
-    types += _PSEUDO * start
+    types = types + _PSEUDO * start
     mean, covariance = _ends(prior, table, weight, z, floor=found.floor)
     moved = replace(
         prior,
