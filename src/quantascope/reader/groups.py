@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from quantascope.core.errors import DataError
+from quantascope.core.errors import ArtefactError, DataError
 from quantascope.families.ngrams import group_ngrams
 from quantascope.reader.tokens import decode_tokens
 from quantascope.store.arrays import open_array
@@ -109,6 +109,11 @@ def read_groups(run: RunFolder, pred: NDArray[np.int64], by: str, *, least: int 
 
 def _clusters(run: RunFolder, pred: NDArray[np.int64]) -> Groups:
     """Group by the default clustering, ranks ascending; clusters without a curve are left out."""
+    if run.manifest("clusters") is None:
+        raise ArtefactError(
+            f"{run.stage('clusters')}: stage 'clusters' has not finished; run `quantascope run "
+            f"{run.root}`, or take other groups (--by ngram:1)"
+        )
     default = run.require("clusters").facts["default"]
     ranked = read_table(run.stage("clusters"), "clusters.parquet").to_pandas()
     ranked = ranked[ranked["clustering"] == default].sort_values("rank")
