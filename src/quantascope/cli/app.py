@@ -20,6 +20,7 @@ import typer  # noqa: E402  (after the thread settings)
 
 from quantascope.cli import (  # noqa: E402
     allocate,
+    explore,
     families,
     fit,
     grade,
@@ -66,6 +67,7 @@ theory.register(app)
 tails.register(app)
 shapes.register(app)
 families.register(app)
+explore.register(app)
 
 
 @app.callback()

@@ -11,7 +11,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-__all__ = ["decode_tokens", "render_context", "render_text", "visible"]
+__all__ = ["decode_tokens", "render_context", "render_text", "render_tokens", "visible"]
 
 _SHOWN: Final = {"\n": "⏎\n", "\t": "→", " ": "·", "\r": "␍"}
 _HIDDEN_CATEGORIES: Final = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
@@ -89,6 +89,35 @@ def render_context(pieces: Sequence[bytes], target: int, *, max_chars: int = 400
         visible(texts[target]) or "⟨part of a character⟩",
         visible(after, max_chars=max_chars),
     )
+
+
+def render_tokens(pieces: Sequence[bytes], target: int, *, level: Sequence[int]) -> Markup:
+    """Render tokens one by one, the target boxed, each with a class for its level.
+
+    Parameters
+    ----------
+    pieces
+        Bytes of each token.
+    target
+        Index of the predicted token.
+    level
+        Of each token, a small whole number: shown by the class ``l0``, ``l1`` and so on.
+
+    Returns
+    -------
+    Markup
+        Safe HTML: a ``<span>`` for each token, a ``<mark>`` for the target.
+    """
+    texts = decode_tokens(pieces)
+    parts = [
+        Markup('<{0} class="l{1}">{2}</{0}>').format(
+            Markup("mark" if i == target else "span"),
+            int(level[i]),
+            visible(text) or ("⟨part of a character⟩" if i == target else ""),
+        )
+        for i, text in enumerate(texts)
+    ]
+    return Markup("").join(parts)
 
 
 def _named(character: str) -> str:

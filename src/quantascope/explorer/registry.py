@@ -1,0 +1,14 @@
+"""All pages of a run, in the order of the menu."""
+
+from typing import Final
+
+from quantascope.explorer.pages.about import ABOUT
+from quantascope.explorer.pages.cluster import CLUSTER
+from quantascope.explorer.pages.clusters import CLUSTERS
+from quantascope.explorer.pages.overview import OVERVIEW
+from quantascope.explorer.pages.page import Page
+from quantascope.explorer.pages.token import TOKEN
+
+__all__ = ["PAGES"]
+
+PAGES: Final[tuple[Page, ...]] = (OVERVIEW, CLUSTERS, CLUSTER, TOKEN, ABOUT)
