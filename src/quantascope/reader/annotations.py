@@ -205,7 +205,7 @@ def _overlap(sketch: tuple[int, ...], preds: NDArray[np.int64]) -> float:
     """Estimate the Jaccard overlap of two sets: the share of both among the lowest of the union."""
     mine, theirs = set(sketch), set(member_sketch(preds))
     both = np.array(sorted(mine | theirs), dtype=np.int64)
-    lowest = both[np.argsort(hash_order(both, seed=0), kind="stable")[: max(len(mine), 1)]]
+    lowest = both[np.argsort(hash_order(both, seed=0), kind="stable")[:_SKETCH]]
     return len([p for p in lowest.tolist() if p in mine and p in theirs]) / len(lowest)
 
 
