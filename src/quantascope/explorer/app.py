@@ -10,17 +10,19 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl, quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from quantascope.core.errors import QuantascopeError
+from quantascope.explorer.annotate import append, make_annotation
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.pages.runs import list_runs
 from quantascope.explorer.query import BadQueryError, Query
@@ -65,6 +67,7 @@ def make_app(
             twin = f"{path}.{form}" if page.path else f"{path}/overview.{form}"
             routes.append(Route(twin, _endpoint(runs, page, form)))
         routes.append(Route(path, _endpoint(runs, page, "html")))
+    routes.append(Route("/r/{run}/annotations", _annotating(runs), methods=["POST"]))
     guard = Middleware(Guard, hosts=allowed_hosts(host, port), token=token, writable=True)
     return Starlette(routes=routes, middleware=[guard, Middleware(GZipMiddleware)])
 
@@ -82,6 +85,31 @@ def _endpoint(runs: Runs, page: Page, form: str) -> Callable[[Request], Any]:
         return await run_in_threadpool(_answer, runs, page, form, request)  # noqa: PLW0108
 
     return answer
+
+
+def _annotating(runs: Runs) -> Callable[[Request], Any]:
+    async def answer(request: Request) -> Response:
+        body = await request.body()
+        fields = dict(parse_qsl(body.decode(errors="replace"), max_num_fields=20))
+        return await run_in_threadpool(_annotate, runs, request.path_params["run"], fields)
+
+    return answer
+
+
+def _annotate(runs: Runs, name: str, fields: dict[str, str]) -> Response:
+    """Write what a form sent, then lead back to where it was sent from."""
+    try:
+        view = runs.view(name)
+        known = frozenset(one.id for one in view.log[0])
+        append(view.log_path, make_annotation(fields, view.groups, known=known))
+    except KeyError:
+        return _failed("html", 404, f"{name}: no such run")
+    except (BadQueryError, QuantascopeError) as error:
+        return _failed("html", 400, str(error))
+    except OSError as error:
+        return _failed("html", 500, f"not written: {error}")
+    back, home = fields.get("back", ""), f"/r/{quote(name)}/"
+    return RedirectResponse(back if back.startswith(home) else f"{home}annotations", 303)
 
 
 def _answer(runs: Runs, page: Page, form: str, request: Request) -> Response:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from quantascope.explorer.pages.about import ABOUT
+from quantascope.explorer.pages.activity import ACTIVITY
 from quantascope.explorer.pages.cluster import CLUSTER
 from quantascope.explorer.pages.clusters import CLUSTERS
 from quantascope.explorer.pages.overview import OVERVIEW
@@ -11,4 +12,4 @@ from quantascope.explorer.pages.token import TOKEN
 
 __all__ = ["PAGES"]
 
-PAGES: Final[tuple[Page, ...]] = (OVERVIEW, CLUSTERS, CLUSTER, TOKEN, ABOUT)
+PAGES: Final[tuple[Page, ...]] = (OVERVIEW, CLUSTERS, CLUSTER, TOKEN, ACTIVITY, ABOUT)

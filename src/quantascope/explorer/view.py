@@ -4,9 +4,10 @@ Enter: a run. Nothing is written, and nothing is kept that the run's folder does
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -15,9 +16,10 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
+from quantascope.reader.annotations import FILE, Annotation, Group, read_log, replay
 from quantascope.reader.families import Emerged, run_emergence
-from quantascope.reader.run import Cluster, Run
-from quantascope.reader.tokens import render_tokens
+from quantascope.reader.run import FEATURE_WORDS, Run
+from quantascope.reader.tokens import decode_tokens, render_text, render_tokens
 from quantascope.store.check import stage_status
 from quantascope.store.schema import KINDS
 
@@ -46,14 +48,20 @@ class Context:
 
 
 class View:
-    """What the pages show of one run."""
+    """What the pages show of one run: its clusters as people left them."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self._curves: dict[str, NDArray[np.float64]] = {}
 
     def has(self, *kinds: str) -> bool:
         """Tell whether these artefacts are there."""
         return all(self.run.folder.manifest(kind) is not None for kind in kinds)
+
+    @property
+    def log_path(self) -> Path:
+        """Path of the annotations."""
+        return self.run.folder.root / FILE
 
     @cached_property
     def stages(self) -> list[dict[str, Any]]:
@@ -64,21 +72,99 @@ class View:
         ]
 
     @cached_property
+    def log(self) -> tuple[list[Annotation], int]:
+        """Annotations by time, and the number of lines that cannot be read."""
+        return read_log(self.log_path)
+
+    @cached_property
+    def _replayed(self) -> tuple[dict[str, Group], list[Annotation]]:
+        by_cluster = self.run.members.groupby("cluster", sort=False)["pred"]
+        return replay(self.log[0], {str(name): preds.to_numpy() for name, preds in by_cluster})
+
+    @property
+    def groups(self) -> dict[str, Group]:
+        """Clusters by id, merged and split ones too."""
+        return self._replayed[0]
+
+    @property
+    def lost(self) -> list[Annotation]:
+        """Annotations that no cluster is near enough to."""
+        return self._replayed[1]
+
+    @cached_property
     def clusters(self) -> pd.DataFrame:
-        """A row a cluster of the default clustering, by rank, with all that is known of it."""
-        table = self.run.clusters.drop(columns=["clustering"]).copy()
+        """A row a cluster that is not hidden, by rank, with all that is known of it."""
+        groups = sorted(self.groups.values(), key=lambda g: (-len(g.preds), g.id))
+        base = self.run.clusters.drop(columns=["clustering"]).set_index("cluster")
+        table = base.reindex([group.id for group in groups])
+        table.index.name = "cluster"
+        table["size"] = [len(group.preds) for group in groups]
+        if any(group.parents for group in groups):  # else ranks are those of the clustering
+            table["rank"] = np.arange(1, len(groups) + 1)
+        table["label"] = [
+            group.name or self._label(group, table["label"].loc[group.id]) for group in groups
+        ]
+        table["named"] = [bool(group.name) for group in groups]
+        table["tags"] = [", ".join(group.tags) for group in groups]
+        table["n_notes"] = [len(group.notes) for group in groups]
         table["share"] = table["size"] / table["size"].sum()
-        losses = self._member_losses
+        losses = self._mean_losses(groups)
         table["loss_first"], table["loss_last"] = losses[:, 0], losses[:, -1]
+        table = table.reset_index()
+        self._add_learned(table)
+        kept = np.array([not group.hidden for group in groups])
+        return table[kept].sort_values("rank", ignore_index=True)
+
+    def _label(self, group: Group, label: Any) -> str:
+        if isinstance(label, str):
+            return label
+        return f"part or union of {', '.join(group.parents)}"
+
+    def _add_learned(self, table: pd.DataFrame) -> None:
+        """Add when each was learned, where that can be said."""
+        if self.emerged is None:
+            return
         when = self.emerged
-        if when is None:
-            return table
         place = {key: i for i, key in enumerate(when.keys)}
-        rows = np.array([place[cluster] for cluster in table["cluster"]])
+        rows = np.array([place.get(cluster, -1) for cluster in table["cluster"]])
         for name in ("at", "lo", "hi", "width"):
-            table[f"learned_{name}"] = getattr(when.found, name)[rows]
-        table["changes"] = when.changed[rows]
-        return table
+            values = getattr(when.found, name)[rows]
+            table[f"learned_{name}"] = np.where(rows < 0, np.nan, values)
+        table["changes"] = when.changed[rows] & (rows >= 0)
+
+    @cached_property
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Rows of `clusters` by id."""
+        return {row["cluster"]: row for row in self.clusters.to_dict("records")}
+
+    @cached_property
+    def labels_html(self) -> dict[str, Markup]:
+        """Labels by id: a name that a person gave, else the words from counts."""
+        features = self.run.labels.sort_values("place").groupby("cluster", sort=False)
+        counted = {str(name): rows.head(2) for name, rows in features}
+        found = {}
+        for name, row in self.rows.items():
+            plain = row["named"] or name not in counted
+            found[name] = render_text(row["label"]) if plain else self._words(counted[name])
+        return found
+
+    def _words(self, rows: pd.DataFrame) -> Markup:
+        parts = [
+            Markup("{} <code>{}</code>").format(
+                FEATURE_WORDS.get(row.feature, row.feature),
+                render_text(self.decode(row.token_ids), max_chars=40),
+            )
+            for row in rows.itertuples()
+        ]
+        return Markup("; ").join(parts)
+
+    def decode(self, ids: Any) -> str:
+        """Give the text of token ids."""
+        return "".join(decode_tokens([self.run.vocab.get(int(i), b"") for i in ids]))
+
+    def successors(self, cluster: str) -> list[str]:
+        """Clusters that a merged or split one went into."""
+        return [group.id for group in self.groups.values() if cluster in group.parents]
 
     @cached_property
     def emerged(self) -> Emerged | None:
@@ -118,22 +204,24 @@ class View:
         last = models.groupby(["n_params", models["seed"].fillna(0)], sort=False).tail(1)
         return last.reset_index(drop=True)
 
-    @cached_property
-    def _member_losses(self) -> NDArray[np.float64]:
-        """Mean loss [nat] of each cluster under each finished model, axes ``cluster model``."""
-        members = self.run.members
-        codes = pd.Categorical(members["cluster"], categories=self.run.clusters["cluster"]).codes
-        preds, columns = members["pred"].to_numpy(), self.finished["model"].to_numpy()
+    def _mean_losses(self, groups: Sequence[Group]) -> NDArray[np.float64]:
+        """Mean loss [nat] of each group under each finished model, axes ``group model``."""
+        preds = np.concatenate([group.preds for group in groups])
+        codes = np.repeat(np.arange(len(groups)), [len(group.preds) for group in groups])
         n = np.bincount(codes)
+        columns = self.finished["model"].to_numpy()
         means = [
             np.bincount(codes, weights=np.asarray(self.run.losses[:, int(j)])[preds]) / n
             for j in columns
         ]
-        return np.stack(means, axis=1)
+        found = np.stack(means, axis=1)
+        self._curves = {group.id: found[i] for i, group in enumerate(groups)}
+        return found
 
-    def curve(self, cluster: Cluster) -> NDArray[np.float64]:
+    def curve(self, cluster: str) -> NDArray[np.float64]:
         """Give a cluster's mean loss [nat] under each finished model."""
-        return np.asarray(self._member_losses[cluster.rank - 1])
+        _ = self.clusters  # which computes the curves
+        return self._curves[cluster]
 
     def model(self, name: str) -> int:
         """Give the column of a model; an empty name takes the largest finished one."""

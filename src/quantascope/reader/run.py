@@ -26,11 +26,11 @@ from quantascope.store.folder import RunFolder
 from quantascope.store.manifest import Manifest
 from quantascope.store.tables import read_table
 
-__all__ = ["Cluster", "Pred", "Run", "load"]
+__all__ = ["FEATURE_WORDS", "Cluster", "Pred", "Run", "load"]
 
 _TOKENS_BEFORE = 64
 _TOKENS_AFTER = 12
-_FEATURE_WORDS = {
+FEATURE_WORDS = {
     "next": "predicts",
     "last": "after",
     "last2": "after the 2 tokens",
@@ -187,7 +187,7 @@ class Run:
         rows = self.labels[self.labels["cluster"] == cluster].sort_values("place").head(n_features)
         return [
             (
-                _FEATURE_WORDS.get(row.feature, row.feature),
+                FEATURE_WORDS.get(row.feature, row.feature),
                 "".join(decode_tokens([self.vocab.get(int(i), b"") for i in row.token_ids])),
             )
             for row in rows.itertuples()

@@ -4,12 +4,13 @@ from collections import Counter
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from quantascope.core.rng import hash_order
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.view import View
-from quantascope.reader.run import Cluster
-from quantascope.reader.tokens import decode_tokens
+from quantascope.reader.annotations import Group
 
 __all__ = ["CLUSTER"]
 
@@ -33,74 +34,92 @@ def show(asked: Asked) -> Shown:
         If the run has no such cluster or model.
     """
     view, query = asked.view, asked.query
-    cluster = view.run[asked.path["cluster"]]
+    row, group = _found(view, asked.path["cluster"])
     n = query.integer("n", 20, lo=1, hi=_MOST_CONTEXTS)
     before = query.integer("ctx", 48, lo=0, hi=_MOST_BEFORE)
     order = query.one_of("order", ("shuffled", "loss", "document"))
     model = view.model(query.text("at"))
-    shown = list(
-        view.contexts(_ordered(view, cluster, order, model)[:n], before=before, model=model)
-    )
-    row = view.clusters.iloc[cluster.rank - 1]
-    models = view.finished
+    preds = _ordered(view, group.preds, order, model)[:n]
+    shown = list(view.contexts(preds, before=before, model=model))
     data: dict[str, Any] = {
-        "cluster": cluster.id,
+        "cluster": group.id,
         **{name: row[name] for name in _CARD if name in row},
-        "next": _tokens(view, cluster, offset=0),
-        "last": _tokens(view, cluster, offset=-1),
-        "curve": [
-            {"model": name, "n_params": int(size), "loss_nats": float(loss)}
-            for name, size, loss in zip(
-                models["name"], models["n_params"], view.curve(cluster), strict=True
-            )
-        ],
-        "neighbours": _neighbours(view, cluster),
+        "tags": list(group.tags), "parents": list(group.parents), "overlap": group.overlap,
+        "notes": [{"author": n.author, "time": n.time, "text": n.text} for n in group.notes],
+        "next": _tokens(view, group.preds),
+        "last": _tokens(view, group.preds - 1),
+        "curve": _curve(view, group.id),
+        "neighbours": _neighbours(view, group.id),
         "contexts": [context.as_dict() for context in shown],
         "ctx": before, "n": n, "order": order, "at": query.text("at"),
         "align": query.flag("align"),
-        "previous": _beside(view, cluster, -1), "following": _beside(view, cluster, 1),
+        "previous": _beside(view, group.id, -1), "following": _beside(view, group.id, 1),
     }  # fmt: skip
     return Shown(
-        title=f"{cluster.id}, rank {cluster.rank}",
+        title=f"{group.id}, rank {int(row['rank'])}",
         data=data,
-        html={"label": cluster.label_html(), "contexts": [context.html for context in shown]},
-        table=view.run.members[view.run.members["cluster"] == cluster.id],
+        html={
+            "label": view.labels_html[group.id],
+            "contexts": [context.html for context in shown],
+        },
+        table=pd.DataFrame({"pred": group.preds}),
     )
 
 
-def _ordered(view: View, cluster: Cluster, order: str, model: int) -> NDArray[np.int64]:
-    preds = cluster.preds
-    if order == "document":
-        return np.sort(preds)
+def _found(view: View, name: str) -> tuple[dict[str, Any], Group]:
+    """Find a cluster by its id, or by its rank."""
+    if name.isascii() and name.isdigit() and 0 < int(name[:9]) <= len(view.clusters):
+        name = str(view.clusters["cluster"].iloc[int(name[:9]) - 1])
+    if name not in view.rows:
+        after = view.successors(name)
+        gone = f"it went into {', '.join(after)}" if after else "there is no such cluster"
+        hidden = "it is hidden" if name in view.groups else gone
+        raise KeyError(f"{name[:40]}: {hidden}")
+    return view.rows[name], view.groups[name]
+
+
+def _ordered(view: View, preds: NDArray[np.int64], order: str, model: int) -> NDArray[np.int64]:
     if order == "loss":
         losses = np.asarray(view.run.losses[:, model])[preds]
         return preds[np.argsort(-losses, kind="stable")]
+    if order == "shuffled":  # the order of ``Cluster.contexts``
+        return preds[np.argsort(hash_order(preds, seed=0), kind="stable")]
     return preds
 
 
-def _tokens(view: View, cluster: Cluster, *, offset: int) -> list[dict[str, Any]]:
-    """Count the commonest tokens at a place before or at the predicted one."""
-    ids = view.run.tokens[cluster.preds + offset]
-    counted = Counter(ids.tolist()).most_common(_BARS)
-    texts = ["".join(decode_tokens([view.run.vocab.get(i, b"")])) for i, _ in counted]
+def _tokens(view: View, at: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Count the commonest tokens at places."""
+    counted = Counter(view.run.tokens[at].tolist()).most_common(_BARS)
+    return [{"token": view.decode([i]), "count": n, "share": n / len(at)} for i, n in counted]
+
+
+def _curve(view: View, cluster: str) -> list[dict[str, Any]]:
+    models = view.finished
     return [
-        {"token": text, "count": n, "share": n / cluster.size}
-        for text, (_, n) in zip(texts, counted, strict=True)
+        {"model": name, "n_params": int(size), "loss_nats": float(loss)}
+        for name, size, loss in zip(
+            models["name"], models["n_params"], view.curve(cluster), strict=True
+        )
     ]
 
 
-def _neighbours(view: View, cluster: Cluster) -> list[dict[str, Any]]:
+def _neighbours(view: View, cluster: str) -> list[dict[str, Any]]:
     """Give the clusters that most edges of the graph lead to."""
-    found = view.neighbours.get(cluster.id, Counter()).most_common(_NEIGHBOURS)
+    found = [
+        (view.rows[other], n)
+        for other, n in view.neighbours.get(cluster, Counter()).most_common()
+        if other in view.rows
+    ]
     return [
-        {"cluster": other, "rank": view.run[other].rank, "label": view.run[other].label, "edges": n}
-        for other, n in found
+        {"cluster": row["cluster"], "rank": row["rank"], "label": row["label"], "edges": n}
+        for row, n in found[:_NEIGHBOURS]
     ]
 
 
-def _beside(view: View, cluster: Cluster, step: int) -> str | None:
-    rank = cluster.rank + step
-    return view.run[rank].id if 1 <= rank <= len(view.run) else None
+def _beside(view: View, cluster: str, step: int) -> str | None:
+    ids = list(view.rows)
+    place = ids.index(cluster) + step
+    return ids[place] if 0 <= place < len(ids) else None
 
 
 CLUSTER = Page(name="cluster", path="/quanta/{cluster}", show=show, needs=("losses", "clusters"))

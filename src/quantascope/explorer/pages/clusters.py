@@ -9,6 +9,7 @@ from markupsafe import Markup
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.query import Query
 from quantascope.explorer.spark import sparkline
+from quantascope.explorer.view import View
 
 __all__ = ["CLUSTERS", "filtered"]
 
@@ -29,7 +30,8 @@ def filtered(table: pd.DataFrame, query: Query) -> pd.DataFrame:
     """
     kept = table["size"] >= query.integer("min", 1, lo=1, hi=10**9)
     if words := query.text("q", most=100).lower():
-        kept &= table["label"].str.lower().str.contains(words, regex=False)
+        texts = table["label"].str.lower() + "\n" + table["tags"].str.lower()
+        kept &= texts.str.contains(words, regex=False)
     for name, above in (("from", True), ("to", False)):
         bound = query.number(name)
         if bound is not None and "learned_at" in table:
@@ -61,17 +63,16 @@ def show(asked: Asked) -> Shown:
             "min": query.integer("min", 1, lo=1, hi=10**9),
             "rows": rows,
         },
-        html={"sparks": [_spark(view, row) for row in rows], "labels": _labels(view, rows)},
+        html={
+            "sparks": [_spark(view, row) for row in rows],
+            "labels": [view.labels_html[row["cluster"]] for row in rows],
+        },
         table=table,
     )
 
 
-def _labels(view: Any, rows: list[dict[str, Any]]) -> list[Markup]:
-    return [view.run[row["cluster"]].label_html() for row in rows]
-
-
-def _spark(view: Any, row: dict[str, Any]) -> Markup:
-    curve = view.curve(view.run[row["cluster"]])
+def _spark(view: View, row: dict[str, Any]) -> Markup:
+    curve = view.curve(row["cluster"])
     words = f"mean loss from {curve[0]:.2f} to {curve[-1]:.2f} nat over {len(curve)} models"
     return sparkline(np.asarray(curve), title=words)
 
