@@ -8,8 +8,9 @@ from quantascope.explorer.pages.cluster import CLUSTER
 from quantascope.explorer.pages.clusters import CLUSTERS
 from quantascope.explorer.pages.overview import OVERVIEW
 from quantascope.explorer.pages.page import Page
+from quantascope.explorer.pages.search import SEARCH
 from quantascope.explorer.pages.token import TOKEN
 
 __all__ = ["PAGES"]
 
-PAGES: Final[tuple[Page, ...]] = (OVERVIEW, CLUSTERS, CLUSTER, TOKEN, ACTIVITY, ABOUT)
+PAGES: Final[tuple[Page, ...]] = (OVERVIEW, CLUSTERS, CLUSTER, TOKEN, SEARCH, ACTIVITY, ABOUT)

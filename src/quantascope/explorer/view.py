@@ -16,6 +16,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
+from quantascope.explorer.search import TextIndex
 from quantascope.reader.annotations import FILE, Annotation, Group, read_log, replay
 from quantascope.reader.families import Emerged, run_emergence
 from quantascope.reader.run import FEATURE_WORDS, Run
@@ -70,6 +71,11 @@ class View:
         return [
             {"stage": s.kind, "state": s.state, "bytes": s.n_bytes, "why": s.why} for s in found
         ]
+
+    @cached_property
+    def text(self) -> TextIndex:
+        """The corpus, to be searched."""
+        return TextIndex(self.run.tokens, self.run.offsets, self.run.vocab)
 
     @cached_property
     def log(self) -> tuple[list[Annotation], int]:
