@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quantascope.cli import app as entry
-from quantascope.store.schema import KINDS
+from quantascope.store.schema import WAY
 
 
 def call(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
@@ -92,7 +92,7 @@ def test_every_command_has_help_that_loads_no_torch(tmp_path):
         "from quantascope.cli.app import main\n"
         "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules\n"
     )
-    commands = [[], *[[kind] for kind in KINDS], ["run"], ["demo"], ["status"], ["validate"]]
+    commands = [[], *[[kind] for kind in WAY], ["run"], ["demo"], ["status"], ["validate"]]
     for command in [*commands, ["doctor"], ["report"], ["suite"], ["suite", "train"]]:
         result = subprocess.run(
             [sys.executable, "-c", program, *command, "--help"],

@@ -12,7 +12,7 @@ import pytest
 from quantascope.pipeline.config import dump_config
 from quantascope.store.check import validate_run
 from quantascope.store.folder import RunFolder
-from quantascope.store.schema import KINDS
+from quantascope.store.schema import WAY
 from tests.test_pipeline import small_config
 
 N_KILLS = 10
@@ -31,7 +31,7 @@ def start(run: RunFolder, config_path) -> subprocess.Popen:
 
 
 def digests(run: RunFolder) -> dict[str, str]:
-    return {kind: run.require(kind).digest for kind in KINDS}
+    return {kind: run.require(kind).digest for kind in WAY}
 
 
 def group_is_empty(group: int) -> bool:

@@ -13,7 +13,8 @@ from quantascope.core.errors import DataError
 from quantascope.lm.config import ModelsConfig
 from quantascope.lm.loading import load_model, load_tokenizer, shared_tokenizer, torch_dtype
 from quantascope.lm.losses import document_losses
-from quantascope.lm.models import ModelSource, check_distinct, resolve_models
+from quantascope.lm.models import ModelSource, resolve_models
+from quantascope.pipeline.loss_columns import check_cards
 from tests.conftest import save_tiny_model
 
 
@@ -55,8 +56,9 @@ def test_equal_weights_under_two_names_are_refused(saved):
     card = load_model(_only(saved))[1]
     twin = dataclasses.replace(card, name="twin")
     with pytest.raises(DataError, match=f"models {card.name} and twin have equal weights"):
-        check_distinct([card, twin])
-    check_distinct([card, dataclasses.replace(twin, weights_sha256="other")])
+        check_cards([dataclasses.asdict(card), dataclasses.asdict(twin)])
+    other = dataclasses.replace(twin, weights_sha256="other")
+    check_cards([dataclasses.asdict(card), dataclasses.asdict(other)])
 
 
 def test_bos_is_known_from_what_the_tokenizer_does(tmp_path):

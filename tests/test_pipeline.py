@@ -16,7 +16,7 @@ from quantascope.pipeline.runner import plan_run, run_stages
 from quantascope.reader.report import render_report, write_report
 from quantascope.store.check import validate_run
 from quantascope.store.folder import RunFolder
-from quantascope.store.schema import KINDS
+from quantascope.store.schema import WAY
 from tests.conftest import save_tiny_model
 
 
@@ -54,7 +54,7 @@ def finished(config, tmp_path_factory) -> RunFolder:
 
 
 def digests(run: RunFolder) -> dict[str, str]:
-    return {kind: run.require(kind).digest for kind in KINDS}
+    return {kind: run.require(kind).digest for kind in WAY}
 
 
 def copy(run: RunFolder, to: Path) -> RunFolder:
@@ -68,7 +68,7 @@ def test_a_run_is_sound_and_writes_a_config_that_can_be_run(finished, config):
 
 
 def test_a_second_run_does_nothing(finished, config):
-    steps = plan_run(finished, config, kinds=tuple(KINDS))
+    steps = plan_run(finished, config, kinds=WAY)
     assert [step.kind for step in steps if step.todo] == []
     before = digests(finished)
     run_stages(finished, config)
@@ -84,12 +84,12 @@ def test_an_equal_run_elsewhere_is_equal_to_the_bit(finished, config, tmp_path):
 def test_a_changed_setting_redoes_its_stage_and_those_behind_it(finished, config, tmp_path):
     run = copy(finished, tmp_path / "copy")
     changed = set_values(config, ["graph.n_neighbors=7"])
-    todo = [step.kind for step in plan_run(run, changed, kinds=tuple(KINDS)) if step.todo]
+    todo = [step.kind for step in plan_run(run, changed, kinds=WAY) if step.todo]
     assert todo == ["graph", "clusters", "ranks", "fits", "labels"]
     before = digests(run)
     run_stages(run, changed)
     after = digests(run)
-    assert [kind for kind in KINDS if before[kind] != after[kind]] == todo
+    assert [kind for kind in WAY if before[kind] != after[kind]] == todo
     assert validate_run(run) == []
 
 
@@ -97,13 +97,13 @@ class Killed(BaseException):
     """Stands for a kill: nothing catches it."""
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", list(WAY))
 def test_a_run_stopped_in_any_stage_resumes_to_the_same_bits(
     kind, finished, config, tmp_path, monkeypatch
 ):
     run = RunFolder(tmp_path / "run")
     shutil.copytree(finished.root, run.root)
-    for later in list(KINDS)[list(KINDS).index(kind) :]:
+    for later in list(WAY)[list(WAY).index(kind) :]:
         shutil.rmtree(run.stage(later))
 
     def stop(*_args, **_kwargs):
@@ -120,12 +120,12 @@ def test_a_run_stopped_in_any_stage_resumes_to_the_same_bits(
 def test_finished_shards_are_not_computed_again(finished, config, tmp_path, monkeypatch):
     run = RunFolder(tmp_path / "run")
     shutil.copytree(finished.root, run.root)
-    for kind in list(KINDS)[1:]:
+    for kind in list(WAY)[1:]:
         shutil.rmtree(run.stage(kind))
     computed: list[int] = []
-    from quantascope.pipeline import text
+    from quantascope.pipeline import losses
 
-    plain = text._losses
+    plain = losses._losses
 
     def counting(shard):
         if len(computed) == 2:
@@ -134,10 +134,10 @@ def test_finished_shards_are_not_computed_again(finished, config, tmp_path, monk
         return plain(shard)
 
     with monkeypatch.context() as patch:
-        patch.setattr(text, "_losses", counting)
+        patch.setattr(losses, "_losses", counting)
         with pytest.raises(Killed):
             run_stages(run, config, kinds=["losses"])
-        patch.setattr(text, "_losses", lambda shard: computed.append(shard.place) or plain(shard))
+        patch.setattr(losses, "_losses", lambda shard: computed.append(shard.place) or plain(shard))
         run_stages(run, config, kinds=["losses"])
     n_shards = len(shard_documents(quantascope.load(run.root).offsets, shard_tokens=1500))
     assert len(computed) == 2 * n_shards > 4  # two models, each shard once, two before the kill

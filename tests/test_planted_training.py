@@ -12,13 +12,9 @@ from scipy.stats import spearmanr
 from quantascope.cli.planted import _print_emergence
 from quantascope.cli.planted import train as train_command
 from quantascope.core.errors import DataError
+from quantascope.laws.order import order_agreement
 from quantascope.lm.planted.config import parse_source
-from quantascope.lm.planted.emergence import (
-    Emergence,
-    emergence_table,
-    measure_emergence,
-    order_agreement,
-)
+from quantascope.lm.planted.emergence import Emergence, emergence_table, measure_emergence
 from quantascope.lm.planted.suites import planted_suite, planted_suite_text
 from quantascope.pipeline.config import RunConfig, replace_values
 from quantascope.pipeline.runner import run_stages

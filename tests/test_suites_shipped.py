@@ -1,5 +1,7 @@
 """Tests of the suite that ships with the package: complete, small, held out, monotone in size."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -8,11 +10,12 @@ from quantascope.lm.checkpoints import load_checkpoint
 from quantascope.lm.config import ModelsConfig
 from quantascope.lm.fingerprint import Fingerprint
 from quantascope.lm.loading import load_model, load_tokenizer, shared_tokenizer
-from quantascope.lm.models import check_distinct, resolve_models, suite_path
+from quantascope.lm.models import resolve_models, suite_path
 from quantascope.lm.sources.sampler import sampler_documents
 from quantascope.lm.suite_folder import read_suite
 from quantascope.lm.suites import SUITES
 from quantascope.lm.training import validation_loss
+from quantascope.pipeline.loss_columns import check_cards
 
 DEMO = suite_path("demo")
 
@@ -75,7 +78,7 @@ def test_sources_are_the_sizes_in_order_with_one_tokenizer():
     assert load_tokenizer(sources[0]).bos_id is None
     assert shared_tokenizer(sources).tokenizer.get_vocab_size() == 4096
     loaded = [load_model(source) for source in sources[:2]]
-    check_distinct([card for _, card in loaded])
+    check_cards([asdict(card) for _, card in loaded])
     assert [card.n_params for _, card in loaded] == [6_592, 25_472]
     assert loaded[0][1].n_tokens == SUITES["demo"].n_steps * SUITES["demo"].batch_tokens
 

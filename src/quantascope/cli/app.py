@@ -20,13 +20,17 @@ import typer  # noqa: E402  (after the thread settings)
 
 from quantascope.cli import (  # noqa: E402
     allocate,
+    decompose,
     explore,
     families,
+    family,
     fit,
+    forecast,
     grade,
     inspect,
     parity,
     planted,
+    probe,
     reproduce,
     run,
     shapes,
@@ -41,7 +45,7 @@ __all__ = ["app", "main"]
 _EXIT_DATA: Final = 1
 _EXIT_USAGE: Final = 2
 _EXIT_INTERRUPTED: Final = 130
-_RESUMING: Final = frozenset({*run.COMMANDS, "suite", "planted"})
+_RESUMING: Final = frozenset({*run.COMMANDS, "suite", "planted", "family", "probe"})
 
 # typer carries its own click; its usage errors are the base of the one that it exports
 _USAGE_ERROR: Final[type[Any]] = typer.BadParameter.__bases__[0]
@@ -68,6 +72,10 @@ tails.register(app)
 shapes.register(app)
 families.register(app)
 explore.register(app)
+family.register(app)
+probe.register(app)
+decompose.register(app)
+forecast.register(app)
 
 
 @app.callback()

@@ -8,13 +8,29 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from quantascope.cli.families_text import print_emergence, print_genicity, print_models
+from quantascope.cli.families_text import (
+    print_emergence,
+    print_examples,
+    print_genicity,
+    print_models,
+)
 from quantascope.cli.run import Dir, Set, Workers, make_stage
 
 if TYPE_CHECKING:
-    from quantascope.reader.families import Emerged, GenicityReport, Over
+    from quantascope.reader.families import Emerged, GenicityReport
 
-__all__ = ["register"]
+__all__ = [
+    "AsJson",
+    "Incomplete",
+    "Least",
+    "Out",
+    "Over",
+    "Plot",
+    "Seed",
+    "register",
+    "said_as_options",
+    "write_table",
+]
 
 _FIGURES: Final = ("density", "weighted", "solved")
 
@@ -29,6 +45,11 @@ Incomplete = Annotated[
     bool, typer.Option("--incomplete", help="Allow sizes that lack a seed which others have.")
 ]
 Seed = Annotated[int, typer.Option(help="Of shuffles and simulated curves.")]
+Over = Annotated[
+    Literal["sizes", "steps", "data"],
+    typer.Option(help="Along what: sizes, steps or data (distinct training tokens)."),
+]
+Least = Annotated[int, typer.Option(min=1, help="Predictions an n-gram or a skill must have.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,10 +71,7 @@ def curves(
     pred: Annotated[
         int | None, typer.Option(help="Draw the curve of this prediction instead.")
     ] = None,
-    over: Annotated[
-        Literal["sizes", "steps", "data"],
-        typer.Option(help="Along what: sizes, steps or data (distinct training tokens)."),
-    ] = "sizes",
+    over: Over = "sizes",
     plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
@@ -85,6 +103,7 @@ def curves(
 def genicity(
     folder: Dir,
     which: Which = "sampled",
+    over: Over = "sizes",
     step: Annotated[
         float | None, typer.Option(help="Compare sizes at this step; default: their last.")
     ] = None,
@@ -98,17 +117,19 @@ def genicity(
     plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sort predictions by the paper's rules, and test the picks against seeds."""
+    """Sort predictions by the paper's rules, test them against seeds, find rare shapes."""
     from quantascope.cli.output import check_targets
     from quantascope.core.numbers import plain
     from quantascope.reader.families import run_genicity
+    from quantascope.reader.run import load
     from quantascope.store.folder import RunFolder
 
     check_targets(out=out, plot=plot)
-    with _said_as_options():
+    with said_as_options():
         found = run_genicity(
             RunFolder(folder),
             which=which,
+            over=over,
             step=step,
             complete=not incomplete,
             level=level,
@@ -117,23 +138,24 @@ def genicity(
         )
     if plot is not None:
         _draw_classes(found, plot)
-    _write(found.to_table(), out)
+    write_table(found.to_table(), out)
     if as_json:
         print(json.dumps(plain(found.as_dict()), allow_nan=False))
         return
     print_genicity(found)
+    print_examples(found, load(folder))
     print(plot or out or folder)
 
 
 def emergence(
     folder: Dir,
     by: Annotated[
-        Literal["cluster", "pred"], typer.Option(help="Of what: cluster or pred.")
+        str,
+        typer.Option(
+            help="Of what: cluster, pred, probe, ngram:N, skill where known, or a table.parquet."
+        ),
     ] = "cluster",
-    over: Annotated[
-        Literal["sizes", "steps", "data"],
-        typer.Option(help="Along what: sizes, steps or data (distinct training tokens)."),
-    ] = "sizes",
+    over: Over = "sizes",
     at: Annotated[
         float | None,
         typer.Option(help="Step at which sizes are compared, or size whose steps or data are."),
@@ -143,6 +165,11 @@ def emergence(
         typer.Option(help="Loss that counts as learned [nat]; default: the middle of the drop."),
     ] = None,
     level: Annotated[float, typer.Option(help="Confidence of the intervals.")] = 0.95,
+    least: Least = 20,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Also in accuracy, exact match and Brier score.")
+    ] = False,
+    n_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer, for exact match.")] = 5,
     which: Which = "sampled",
     incomplete: Incomplete = False,
     seed: Seed = 0,
@@ -150,39 +177,47 @@ def emergence(
     plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say when clusters, or single predictions, were learned, and how sharply."""
+    """Say when clusters, n-grams, skills, probes or single predictions were learned, how sharply.
+
+    DIR is a run whose curves stand, or a finished sweep of sparse parity.
+    """
     from quantascope.cli.output import check_targets
+    from quantascope.cli.sweeps import is_sweep, sweep_emergence
     from quantascope.core.numbers import plain
     from quantascope.reader.families import run_emergence
     from quantascope.store.folder import RunFolder
 
     check_targets(out=out, plot=plot)
-    with _said_as_options():
-        found = run_emergence(
-            RunFolder(folder),
-            by=by,
-            over=over,
-            at=at,
-            threshold=threshold,
-            level=level,
-            which=which,
-            complete=not incomplete,
-            seed=seed,
-        )
+    with said_as_options():
+        if is_sweep(folder):
+            found = sweep_emergence(folder, over, threshold=threshold, level=level, seed=seed)
+        else:
+            found = run_emergence(
+                RunFolder(folder),
+                by=by,
+                over=over,
+                at=at,
+                threshold=threshold,
+                level=level,
+                which=which,
+                complete=not incomplete,
+                least=least,
+                metrics=metrics,
+                n_tokens=n_tokens,
+                seed=seed,
+            )
     if plot is not None:
         _draw_when(found, plot)
-    _write(found.to_table(), out)
+    write_table(found.to_table(), out)
     if as_json:
-        facts = {"over": found.series.scale, "levels": found.series.x, "method": found.found.method}
-        rows = found.to_table().to_pylist()
-        print(json.dumps(plain(facts | {"rows": rows}), allow_nan=False))
+        print(json.dumps(plain(found.as_dict()), allow_nan=False))
         return
     print_emergence(found)
     print(plot or out or folder)
 
 
 @contextmanager
-def _said_as_options() -> Iterator[None]:
+def said_as_options() -> Iterator[None]:
     """Say arguments of the library as the options of these commands."""
     from quantascope.core.errors import DataError
 
@@ -191,9 +226,12 @@ def _said_as_options() -> Iterator[None]:
     except DataError as error:
         text = str(error).replace("complete=False", "--incomplete")
         raise DataError(text.replace("name one by n_params", "name one by --at")) from error
+    except ValueError as error:
+        raise ValueError(str(error).replace("from, to:", "--from, --to:")) from error
 
 
-def _write(table: Any, out: Path | None) -> None:
+def write_table(table: Any, out: Path | None) -> None:
+    """Write a table whole or not at all, where one is wanted."""
     import pyarrow.parquet as pq
 
     if out is not None:
@@ -234,7 +272,7 @@ def _draw_all(run: Any, figure: str, *, plot: Path) -> None:
     )
 
 
-def _draw_one(folder: Path, pred: int, *, over: "Over", plot: Path) -> None:
+def _draw_one(folder: Path, pred: int, *, over: Over, plot: Path) -> None:
     import numpy as np
 
     from quantascope.cli.output import save_figure
@@ -245,7 +283,7 @@ def _draw_one(folder: Path, pred: int, *, over: "Over", plot: Path) -> None:
     from quantascope.reader.run import load
 
     run = load(folder)
-    with _said_as_options():
+    with said_as_options():
         whole = run.curves
         row = np.flatnonzero(whole.pred == pred)
         if not len(row):

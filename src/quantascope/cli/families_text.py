@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from quantascope.reader.families import Emerged, GenicityReport
+    from quantascope.reader.run import Run
 
-__all__ = ["print_emergence", "print_genicity", "print_models"]
+__all__ = ["print_emergence", "print_examples", "print_genicity", "print_models"]
 
 _SHOWN: Final = 20
 _UNITS: Final = {"n_params": "parameters", "step": "steps", "n_unique": "distinct tokens"}
+_WIDEST: Final = 32  # characters of a name
 
 
 def print_models(found: dict[str, Any]) -> None:
@@ -43,12 +45,14 @@ def print_genicity(found: "GenicityReport") -> None:
     from quantascope.cli.output import aligned
 
     facts = found.as_dict()
-    sizes = ", ".join(f"{x:,.0f}" for x in facts["n_params"])
-    print(f"{facts['n_preds']:,} predictions at sizes {sizes}; runs a size: {facts['runs']}")
+    levels = ", ".join(f"{x:,.0f}" for x in facts["levels"])
+    what = "sizes" if facts["over"] == "n_params" else "steps"
+    print(f"{facts['n_preds']:,} predictions at {what} {levels}; runs at each: {facts['runs']}")
     rows: list[tuple[str, ...]] = [("rule of the paper", "seed", "picked", "")]
     for seed, picked in facts["rules"].items():
         rows += [(rule, str(seed), f"{n:,}", "") for rule, n in picked.items()]
-    print(aligned(rows))
+    if facts["rules"]:
+        print(aligned(rows))
     for rule, table in facts["agreement"].items():
         others = [v for i, row in enumerate(table) for j, v in enumerate(row) if i != j]
         others = [v for v in others if not math.isnan(v)]
@@ -69,8 +73,19 @@ def print_genicity(found: "GenicityReport") -> None:
     print(aligned(rows))
 
 
+def print_examples(found: "GenicityReport", run: "Run") -> None:
+    """Print how many predictions have each rare shape, and the surest of them with their text."""
+    if found.shapes is None:
+        return
+    print("rare shapes, each a claim of its own (a double descent is a U and a bump as well):")
+    for shape, n in found.shapes.counts.items():
+        print(f"{shape}: {n:,}")
+        for pred in found.examples(shape).tolist():
+            print(f"  {run.pred(pred)!r}")
+
+
 def print_emergence(found: "Emerged") -> None:
-    """Print when the first curves that change were learned."""
+    """Print when the first curves that change were learned, in which order, in which metric."""
     import numpy as np
 
     from quantascope.cli.output import aligned
@@ -81,6 +96,8 @@ def print_emergence(found: "Emerged") -> None:
         f"{len(found.keys):,} curves over {len(found.series.x)} levels [{unit}]; {len(changed):,} "
         f"change (share of false ones among them {1 - each.level:.3g} or less)\n{each.method}"
     )
+    _print_order(found)
+    _print_metrics(found)
     if not len(changed):
         return
     order = changed[np.argsort(np.nan_to_num(each.at[changed], nan=np.inf), kind="stable")][:_SHOWN]
@@ -90,7 +107,7 @@ def print_emergence(found: "Emerged") -> None:
     for i in order:
         rows.append(
             (
-                str(found.keys[i]),
+                str(found.keys[i])[:_WIDEST],
                 str(found.n_preds[i]),
                 f"{each.at[i]:.3g}",
                 f"{each.lo[i]:.3g} to {each.hi[i]:.3g}",
@@ -103,3 +120,38 @@ def print_emergence(found: "Emerged") -> None:
     print(aligned(rows))
     if len(changed) > _SHOWN:
         print(f"the first {_SHOWN} of {len(changed):,} that change; --out or --json gives all")
+
+
+def _print_order(found: "Emerged") -> None:
+    order = found.order
+    if order is None or order.n < 3:
+        return
+    print(
+        f"share of {found.frequency_of}: {order.n_learned:,} of {order.n:,} learned; frequency "
+        f"against order, rank correlation {order.correlation:.2f} [{order.lo:.2f}, {order.hi:.2f}]"
+    )
+    slope, theory = order.slope, "-1/(1 + alpha)" if found.series.scale == "n_params" else "-1"
+    known = f"[{slope.lo:.2f}, {slope.hi:.2f}]" if slope.identified else f"({slope.reason})"
+    print(
+        f"slope of ln(learned at) in ln(frequency), those not learned censored: "
+        f"{slope.exponent:.2f} {known}; theory {theory}"
+    )
+
+
+def _print_metrics(found: "Emerged") -> None:
+    """Print how wide the drop is in each metric, and how many curves are sharp by it alone."""
+    import numpy as np
+
+    from quantascope.cli.output import aligned
+
+    if found.metrics is None or not found.changed.any():
+        return
+    table = found.metrics.to_pandas()
+    rows = [("metric", "median width [ln]", "median learned at", "narrower than the loss", "")]
+    for name, curves in table.groupby("metric", sort=False):
+        mine = curves[found.changed]
+        narrower = 0 if name == "loss" else int(found.sharp_by_metric(str(name)).sum())
+        width, at = (np.nanmedian(mine[column]) for column in ("width", "at"))
+        rows.append((str(name), f"{width:.2f}", f"{at:.3g}", f"{narrower:,}", ""))
+    print(aligned(rows))
+    print("narrower by a gap between levels or more: sharp by the metric, not by the loss")

@@ -34,6 +34,8 @@ def status(folder: Dir) -> None:
     print(f"{'stage':<10} {'state':<8} {'size':>9} {'age':>7}  why")
     for kind in KINDS:
         found = stage_status(RunFolder(folder), kind, configs)
+        if KINDS[kind].on_request and found.state == "missing":
+            continue
         size = f"{found.n_bytes / 1e6:.2f} MB" if found.n_bytes else "-"
         age = _age(found.age_s)
         print(f"{kind:<10} {found.state:<8} {size:>9} {age:>7}  {found.why}".rstrip())

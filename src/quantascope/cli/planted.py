@@ -193,7 +193,8 @@ def _measure(folder: Path, *, n_documents: int) -> "Emergence":
 
 def _print_emergence(found: "Emergence") -> None:
     from quantascope.cli.output import aligned
-    from quantascope.lm.planted.emergence import LEARNED_NATS, order_agreement
+    from quantascope.laws.order import order_agreement
+    from quantascope.lm.planted.emergence import LEARNED_NATS
 
     steps = found.step_learned()
     rows = [("skill", "frequency", "loss", "+-", "held out", "answers", "learned", "kind")]

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from quantascope.pipeline.config import RunConfig
     from quantascope.store.manifest import Manifest
 
-__all__ = ["COMMANDS", "Dir", "Set", "Workers", "make_stage", "register", "stage_command"]
+__all__ = [
+    "COMMANDS",
+    "Dir",
+    "Set",
+    "Workers",
+    "announce",
+    "make_stage",
+    "processes",
+    "register",
+    "stage_command",
+    "start_config",
+]
 
 _DEMO: Final = {"corpus.n_tokens": 300_000, "selection.n": 4000}
 _PAPER_RESTARTS: Final = 30
@@ -82,6 +93,10 @@ def run(
         list[str] | None,
         typer.Option(help="Hub id (@REVISION), local folder or .gguf; repeat for a family."),
     ] = None,
+    revisions: Annotated[
+        str | None,
+        typer.Option(help="Checkpoints of each: log:1..143000:24, or step1000,step2000,main."),
+    ] = None,
     corpus: Annotated[
         list[str] | None,
         typer.Option(help="File, folder, hf:ID, planted:NAME, sampler, local, debian; repeatable."),
@@ -127,11 +142,12 @@ def run(
     """Discover what models have learned from text; resumes where an earlier run stopped."""
     from quantascope.pipeline.config import replace_values, set_values
 
-    if suite is not None and model:
-        raise ValueError("--suite and --model: give one of the two")
+    if suite is not None and (model or revisions):
+        raise ValueError("--suite: give it without --model and --revisions")
     flags = {
         "models.suite": suite,
         "models.model": model or ([] if suite is not None else None),
+        "models.revisions": revisions or ("" if suite or model else None),
         "corpus.source": corpus or None,
         "corpus.text_column": text_column,
         "corpus.n_tokens": n_tokens,
@@ -145,7 +161,7 @@ def run(
         "clusters.n_init": _PAPER_RESTARTS if paper else None,
         "ranks.calibrate": calibrate or None,
     }
-    resolved = replace_values(_start_config(folder, config), flags)
+    resolved = replace_values(start_config(folder, config), flags)
     resolved = replace_values(resolved, _method_values(method))
     resolved = set_values(resolved, set_ or [])
     if dry_run:
@@ -180,8 +196,8 @@ def _run_all(
         RunFolder(folder),
         config,
         overwrite=overwrite or [],
-        workers=_processes(workers),
-        on_stage=_announce,
+        workers=processes(workers),
+        on_stage=announce,
     )
     print(write_report(folder))
 
@@ -215,15 +231,15 @@ def make_stage(
 
     return run_stages(
         RunFolder(folder),
-        set_values(_start_config(folder, None), set_ or []),
+        set_values(start_config(folder, None), set_ or []),
         kinds=[kind],
         overwrite=[kind] if overwrite else [],
-        workers=_processes(workers),
-        on_stage=_announce,
+        workers=processes(workers),
+        on_stage=announce,
     )[0]
 
 
-def _start_config(folder: Path, path: Path | None) -> "RunConfig":
+def start_config(folder: Path, path: Path | None) -> "RunConfig":
     """Take --config, else the run's own config, else defaults."""
     from quantascope.pipeline.config import RunConfig, load_config
     from quantascope.store.folder import RunFolder
@@ -250,11 +266,12 @@ def _check_stages(names: list[str]) -> None:
             raise ValueError(f"--overwrite {name}: unknown stage; allowed are {', '.join(_STAGES)}")
 
 
-def _processes(workers: int) -> int:
+def processes(workers: int) -> int:
     """Take one process a core that this process may use, at most eight: each holds a model."""
     return workers or min(len(os.sched_getaffinity(0)), _MAX_PROCESSES)
 
 
-def _announce(kind: str, manifest: "Manifest | None") -> None:
+def announce(kind: str, manifest: "Manifest | None") -> None:
+    """Say on stderr which stage begins."""
     if manifest is None:
         print(f"{kind} ...", file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ AXES: Final = {
     "doc": "one document",
     "dim": "one number of a sketch",
     "cluster": "one cluster of one clustering",
+    "item": "one question of a probe set",
     "rank": "place in the order by size, from 1",
     "task": "one subtask of a toy world",
     "step": "one training step",

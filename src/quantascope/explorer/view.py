@@ -22,7 +22,7 @@ from quantascope.reader.families import Emerged, run_emergence
 from quantascope.reader.run import FEATURE_WORDS, Run
 from quantascope.reader.tokens import decode_tokens, render_text, render_tokens
 from quantascope.store.check import stage_status
-from quantascope.store.schema import KINDS
+from quantascope.store.schema import WAY
 
 __all__ = ["Context", "View"]
 
@@ -67,7 +67,7 @@ class View:
     @cached_property
     def stages(self) -> list[dict[str, Any]]:
         """State of each stage, as ``quantascope status`` says it."""
-        found = [stage_status(self.run.folder, kind, {}) for kind in KINDS]
+        found = [stage_status(self.run.folder, kind, {}) for kind in WAY]
         return [
             {"stage": s.kind, "state": s.state, "bytes": s.n_bytes, "why": s.why} for s in found
         ]

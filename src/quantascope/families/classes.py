@@ -40,6 +40,7 @@ from quantascope.laws.shapes.null import p_value
 __all__ = [
     "CLAIMS",
     "CLASSES",
+    "ORDERS",
     "ClassTable",
     "Correction",
     "Measured",
@@ -52,6 +53,8 @@ Correction = Literal["bh", "by"]
 
 CLAIMS: Final = ("change", "turn", "unstable", "sharp")
 CLASSES: Final = ("flat", "gradual", "sharp", "U-shaped", "unstable")
+ORDERS: Final = ("rise", "fall, rise", "rise, fall", "fall, rise, fall")
+"""Moves that follow each other, each against curves that nowhere move so."""
 _DIRECTIONS: Final = ("none", "falls", "rises", "falls, then rises", "rises, then falls")
 _MOST_LEVELS: Final = 64  # windows of neighbouring levels grow as its square
 _CHUNK: Final = 3_000_000  # cells of one window table
@@ -108,6 +111,8 @@ class Measured:
 
     p: Floats
     """P-values of `CLAIMS`, not corrected, axes ``pred claim``."""
+    p_orders: Floats
+    """P-values of `ORDERS`, not corrected, axes ``pred order``."""
     falls: NDArray[np.bool_]
     """Whether the largest move is a fall."""
     falls_first: NDArray[np.bool_]
@@ -242,6 +247,7 @@ def measure_claims(
     null = _simulate(floor, bends, seed=seed)
     n = len(series.losses)
     p, at = np.full((n, len(CLAIMS)), np.nan), np.full((n, 3), np.nan)
+    orders = np.full((n, len(ORDERS)), np.nan)
     falls, falls_first = np.zeros((2, n), dtype=bool)
     spread = np.zeros(n)
     for part in _chunks(n, len(series.x)):
@@ -249,6 +255,9 @@ def measure_claims(
         moves = find_moves(floor.design, means.y, means.error)
         p[part, 0] = p_value(null.change, np.maximum(moves.rise, moves.fall))
         p[part, 1] = p_value(null.rise, np.maximum(moves.fall_rise, moves.rise_fall))
+        one_turn = np.stack([moves.rise, moves.fall_rise, moves.rise_fall], axis=1)
+        orders[part, :3] = p_value(null.rise, one_turn.astype(np.float64))
+        orders[part, 3] = p_value(null.change, moves.fall_rise_fall.astype(np.float64))
         spread[part] = means.spread
         falls[part] = means.y[:, 0] > means.y[:, -1]
         falls_first[part] = moves.fall_rise > moves.rise_fall
@@ -266,7 +275,8 @@ def measure_claims(
         p[:, 2] = p_value(_simulate_spread(floor, like, seed=seed), spread)
     testable = [True, len(series.x) > 2, compared, bends is not None]
     p = np.where(testable, np.maximum(p, p[:, :1]), np.nan)
-    return Measured(p=p, falls=falls, falls_first=falls_first, at=at, floor=floor)
+    orders = np.maximum(orders, p[:, :1])
+    return Measured(p=p, p_orders=orders, falls=falls, falls_first=falls_first, at=at, floor=floor)
 
 
 def _find_steps(

@@ -124,7 +124,7 @@ class Series:
 
     scale: Scale
     x: Floats
-    """Sizes or steps, ascending, axis ``level``."""
+    """Sizes, steps, or tokens of training data, ascending, axis ``level``."""
     losses: NDArray[np.floating[Any]]
     """Loss [nat], axes ``pred column``."""
     level: NDArray[np.int64]
@@ -141,6 +141,26 @@ class Series:
     def n_runs(self) -> NDArray[np.int64]:
         """Number of runs at each level."""
         return np.bincount(self.level, minlength=len(self.x))
+
+    def level_means(self) -> Floats:
+        """Average over the runs of each level [nat], axes ``pred level``."""
+        member = (self.level[:, None] == np.arange(len(self.x))).astype(np.float64)
+        return np.asarray(self.losses @ (member / member.sum(axis=0)))
+
+    def thinned(self, most: int) -> "Series":
+        """Leave out levels, evenly in log x, until there are at most so many, from 2."""
+        if len(self.x) <= most:
+            return self
+        wanted = np.geomspace(self.x[0], self.x[-1], most)
+        place = np.unique(np.abs(np.log(self.x[:, None] / wanted)).argmin(axis=0))
+        kept = np.isin(self.level, place)
+        return Series(
+            scale=self.scale,
+            x=self.x[place],
+            losses=self.losses[:, kept],
+            level=np.searchsorted(place, self.level[kept]),
+            run=self.run[kept],
+        )
 
     def rows(self, part: slice | NDArray[Any]) -> "Series":
         """Take some of the curves."""

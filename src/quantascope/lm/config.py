@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["CorpusConfig", "LossesConfig", "ModelsConfig", "SelectionConfig"]
+__all__ = ["CorpusConfig", "LossesConfig", "ModelsConfig", "ProbesConfig", "SelectionConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +15,9 @@ class ModelsConfig:
     """Hub ids with optional ``@REVISION``, folders, or ``.gguf`` files; a family if several."""
     steps: str = "last"
     """Which checkpoints of a suite: ``last`` or ``all``."""
+    revisions: str = ""
+    """Which checkpoints of each `model` without ``@REVISION``: ``log:1..143000:24``,
+    ``step1000,step2000,main``; empty takes the one that has no revision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,8 @@ class LossesConfig:
     """Padded tokens in one forward pass; halved when memory runs out. More is no faster on CPUs."""
     shard_tokens: int = 131_072
     """Tokens computed between two points of resumption."""
+    keep_downloads: bool = True
+    """Whether weights that a run fetched from the hub stay in the cache behind it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,3 +77,19 @@ class SelectionConfig:
     max_per_document: int = 64
     """Cap on targets of one document."""
     seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbesConfig:
+    """Which skills a family is asked for."""
+
+    sets: tuple[str, ...] = ()
+    """Names of bundled sets (see ``quantascope.lm.probes``) or files of JSON lines."""
+    sha256: str = ""
+    """Of what the sets held when they were asked for: an edited set makes the stage stale."""
+    device: str = "cpu"
+    dtype: str = "float32"
+    batch_tokens: int = 768
+    """Padded tokens in one forward pass; halved when memory runs out."""
+    shard_items: int = 2000
+    """Items scored between two points of resumption."""

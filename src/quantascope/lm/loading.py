@@ -23,6 +23,7 @@ from quantascope.lm.architecture import count_params, has_fast_bfloat16, weights
 from quantascope.lm.checkpoints import load_checkpoint
 from quantascope.lm.models import ModelCard, ModelSource
 from quantascope.lm.suite_folder import TOKENIZER_FILE, read_suite
+from quantascope.lm.tokenizer import encode
 from quantascope.lm.tokenizer import load_tokenizer as load_tokenizer_file
 
 __all__ = [
@@ -39,6 +40,11 @@ __all__ = [
 
 _HUB_SECONDS: Final = 5.0
 _UNLIMITED: Final = 1 << 20  # recurrent models state no context length
+_ANY_TEXT: Final = (
+    "The 2,048 cats'\u00e9\u00c9  didn't;\r\n\t\tif (x_1 != 3.5):\n"
+    "    \u4f60\u597d \U0001f600 e\u0301 .\n\n\n"
+)
+"""White space, digits, accents, signs: where the ways to cut text differ."""
 _SAME: Final = 0.01  # rounding in half precision, against the effect of the changed token itself
 _DTYPES: Final = ("float32", "bfloat16", "float16")
 LOAD_ERRORS: Final = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
@@ -127,16 +133,38 @@ def shared_tokenizer(sources: Sequence[ModelSource]) -> ModelTokenizer:
     DataError
         If two models differ in vocabulary or merges: their losses are not of the same tokens.
     """
-    places = {(source.location, source.kind): source for source in reversed(sources)}
-    first, *others = reversed(places.values())
+    places: dict[tuple[str, str], ModelSource] = {}
+    for source in sources:
+        places.setdefault(_tokenizer_place(source), source)
+    first, *others = places.values()
     shared = load_tokenizer(first)
-    for other in others:
-        if load_tokenizer(other).sha256 != shared.sha256:
-            raise DataError(
-                f"models {first.name} and {other.name} have different tokenizers; "
-                "run them apart, for their losses are of different tokens"
-            )
+    for source in others:
+        other = load_tokenizer(source)
+        what = "tokenizers"
+        if other.sha256 == shared.sha256:
+            if _ids(other) == _ids(shared):
+                continue
+            what = "ids for the same text"
+        raise DataError(
+            f"models {first.name} and {source.name} have different {what}; "
+            "run them apart, for their losses are of different tokens"
+        )
     return shared
+
+
+def _tokenizer_place(source: ModelSource) -> tuple[str, str]:
+    """Say where a tokenizer comes from, so that equal files are read once."""
+    path = Path(source.location) / TOKENIZER_FILE
+    if source.kind != "folder" or not path.is_file():
+        return source.kind, source.location
+    rest = b"".join(
+        file.read_bytes() for file in sorted(path.parent.glob("*token*.json")) if file.is_file()
+    )
+    return source.kind, hashlib.sha256(rest).hexdigest()
+
+
+def _ids(found: ModelTokenizer) -> tuple[int | None, list[int]]:
+    return found.bos_id, encode(found.tokenizer, _ANY_TEXT)
 
 
 def torch_dtype(name: str, *, device: str = "cpu") -> torch.dtype:

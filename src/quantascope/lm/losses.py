@@ -16,9 +16,17 @@ from transformers import PreTrainedModel
 from quantascope.core.errors import DataError
 from quantascope.core.progress import Advance, ignore_progress
 
-__all__ = ["document_losses", "shard_documents"]
+__all__ = [
+    "BLOCK_ROWS",
+    "check_unembedding",
+    "document_losses",
+    "is_out_of_memory",
+    "rounded_up",
+    "shard_documents",
+]
 
-_BLOCK_ROWS: Final = 128  # rows of logits at a time: 2 MB at 4,096 words, 26 MB at 50,304
+BLOCK_ROWS: Final = 128
+"""Rows of logits at a time: 2 MB at 4,096 words, 26 MB at 50,304."""
 # oneDNN keeps a compiled kernel for each shape of a bfloat16 product: 0.3 GB after 65,000 tokens
 # of documents of all lengths. Rounding the shapes up keeps them few.
 _SHAPE_STEP: Final = 16
@@ -87,7 +95,7 @@ def document_losses(
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 1]
     start = 0
-    _check_unembedding(module, name)
+    check_unembedding(module, name)
     while start < len(order):
         stop = _batch_end(lengths[order] + len(prefix), start=start, batch_tokens=batch_tokens)
         batch = order[start:stop]
@@ -95,7 +103,7 @@ def document_losses(
         try:
             found = _batch_losses(module, rows, prefix=prefix, max_length=max_length, dtype=dtype)
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             batch_tokens = _halved(batch_tokens, len(batch), name, first_document + int(batch[0]))
             continue
@@ -161,7 +169,7 @@ def _batch_losses(
 ) -> list[NDArray[np.float32]]:
     """Losses of tokens 1, 2, ... of each row. Padding stands right, where no token sees it."""
     device = torch.device(module.device)
-    width = min(_rounded_up(len(prefix) + max(map(len, rows)) - 1), max_length)
+    width = min(rounded_up(len(prefix) + max(map(len, rows)) - 1), max_length)
     ids = torch.zeros(len(rows), width + 1, dtype=torch.int64)
     for row, target in zip(rows, ids, strict=True):
         whole = np.concatenate([np.array(prefix, dtype=np.int64), row.astype(np.int64)])
@@ -182,21 +190,22 @@ def _batch_losses(
 
 def _unembed(module: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     head = module.get_output_embeddings()
-    n_padding = _rounded_up(len(targets)) - len(targets)
+    n_padding = rounded_up(len(targets)) - len(targets)
     padded = pad(hidden, (0, 0, 0, n_padding))
     losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
-    for start in range(0, len(targets), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
+    for start in range(0, len(targets), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
         logits = head(padded[rows]).float()[: len(targets) - start]
         losses[rows] = cross_entropy(logits, targets[rows], reduction="none")
     return losses
 
 
-def _rounded_up(length: int) -> int:
+def rounded_up(length: int) -> int:
+    """Round a length up, so that shapes stay few."""
     return -(-length // _SHAPE_STEP) * _SHAPE_STEP
 
 
-def _check_unembedding(module: PreTrainedModel, name: str) -> None:
+def check_unembedding(module: PreTrainedModel, name: str) -> None:
     """Stop at models that do more to the last hidden state than to multiply it."""
     head = module.get_output_embeddings()
     device = torch.device(module.device)
@@ -208,7 +217,8 @@ def _check_unembedding(module: PreTrainedModel, name: str) -> None:
         raise DataError(f"model {name}: caps or scales its logits, which is not supported")
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether an error of torch says that memory ran out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(phrase in str(error).lower() for phrase in _OUT_OF_MEMORY)

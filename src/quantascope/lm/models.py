@@ -5,7 +5,6 @@ A suite of ours gives its members; a hub id, a folder or a ``.gguf`` file gives 
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -13,13 +12,14 @@ from typing import Final
 
 from quantascope.core.errors import DataError
 from quantascope.lm.config import ModelsConfig
+from quantascope.lm.revisions import PYTHIA_STEPS, Facts, choose_revisions, facts_of_name, step_of
 from quantascope.lm.suite_folder import SUITE_FILE, read_suite
 from quantascope.lm.suites import SUITES
 
-__all__ = ["ModelCard", "ModelSource", "check_distinct", "resolve_models", "suite_path"]
+__all__ = ["ModelCard", "ModelSource", "equal_weights", "resolve_models", "suite_path"]
 
 _HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_STEP: Final = re.compile(r"step(\d+)")
+_MAIN: Final = "main"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,10 @@ def resolve_models(config: ModelsConfig) -> list[ModelSource]:
     if config.steps not in ("last", "all"):
         raise ValueError(f"steps: {config.steps!r} found; choose 'last' or 'all'")
     if config.model:
-        return _named_apart([_model_source(entry) for entry in config.model])
+        found = [_model_sources(entry, revisions=config.revisions) for entry in config.model]
+        return _named_apart([source for sources in found for source in sources])
+    if config.revisions:
+        raise ValueError("revisions: they belong to --model; of a suite take steps=all or last")
     return _suite_sources(suite_path(config.suite), steps=config.steps)
 
 
@@ -103,19 +106,15 @@ def suite_path(suite: str) -> Path:
     raise ValueError(f"suite: {suite!r} is neither a folder nor one of {', '.join(SUITES)}")
 
 
-def check_distinct(cards: Sequence[ModelCard]) -> None:
-    """Stop when two names stand for equal weights.
-
-    Raises
-    ------
-    DataError
-        With both names; a step or a size that is not one would bend every curve.
-    """
-    names: dict[str, str] = {}
-    for card in cards:
-        other = names.setdefault(card.weights_sha256, card.name)
-        if other != card.name:
-            raise DataError(f"models {other} and {card.name} have equal weights; give only one")
+def equal_weights(first: str, second: str) -> str:
+    """Say that two names stand for equal weights, and what is known of Pythia there."""
+    known = {name.rpartition("@")[2] for name in (first, second)} == {"step0", "step1"}
+    why = (
+        "Pythia's first step changes nothing: leave step0 or step1 out"
+        if known and first.startswith("pythia-")
+        else "was the wrong revision loaded? give only one"
+    )
+    return f"models {first} and {second} have equal weights ({why})"
 
 
 def _suite_sources(folder: Path, *, steps: str) -> list[ModelSource]:
@@ -143,36 +142,88 @@ def _suite_sources(folder: Path, *, steps: str) -> list[ModelSource]:
     return sources
 
 
-def _model_source(entry: str) -> ModelSource:
+def _model_sources(entry: str, *, revisions: str) -> list[ModelSource]:
+    """Give one model, or the checkpoints of it that are wanted."""
     if not entry.strip():
         raise ValueError("model: an empty name; give a hub id, a folder or a .gguf file")
     path = Path(entry)
     if path.suffix == ".gguf":
         if not path.is_file():
             raise DataError(f"model {entry}: no such file")
-        return ModelSource(name=path.stem, kind="gguf", location=entry)
+        return [ModelSource(name=path.stem, kind="gguf", location=entry)]
+    whole, at, revision = entry.rpartition("@")
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise DataError(f"model {entry}: the folder has no config.json; give a model's folder")
-        return ModelSource(name=path.resolve().name, kind="folder", location=entry)
+        return _folder_sources(path, wanted=revisions)
+    if at and Path(whole).is_dir():
+        return _folder_sources(Path(whole), wanted=revision)
     if path.exists():
         raise DataError(f"model {entry}: a file, but not a .gguf; give the model's folder")
-    return _hub_source(entry)
+    return _hub_sources(entry, revisions=revisions)
 
 
-def _hub_source(entry: str) -> ModelSource:
+def _folder_sources(folder: Path, *, wanted: str) -> list[ModelSource]:
+    """Give the model in a folder; or, where that has a folder for each revision, some of these."""
+    if (folder / "config.json").is_file():
+        if wanted:
+            raise DataError(
+                f"model {folder}: one model, without a folder for each revision; it has no {wanted}"
+            )
+        name, parent = folder.resolve().name, folder.resolve().parent.name
+        if step_of(name) is None:
+            return [_folder_source(folder, name, revision=None)]
+        return [_folder_source(folder, parent, revision=name)]
+    kept = sorted(path.parent.name for path in folder.glob("*/config.json"))
+    if not kept:
+        raise DataError(
+            f"model {folder}: the folder has no config.json; give a model's folder, or one with a "
+            "folder for each revision (step1000, step2000, main)"
+        )
+    steps = sorted(step for name in kept if (step := step_of(name)) is not None)
+    name = folder.resolve().name
+    if not wanted and _MAIN not in kept:
+        raise DataError(
+            f"model {folder}: no revision main; choose by --revisions or @REVISION from "
+            f"{', '.join(kept[:6])}{' and others' if len(kept) > 6 else ''}"
+        )
+    revisions = choose_revisions(wanted or _MAIN, steps=steps, name=name)
+    if missing := [revision for revision in revisions if revision not in kept]:
+        raise DataError(f"model {folder}: no revision {missing[0]}; it has {', '.join(kept[:6])}")
+    return [_folder_source(folder / each, name, revision=each) for each in revisions]
+
+
+def _folder_source(folder: Path, name: str, *, revision: str | None) -> ModelSource:
+    shown = name if revision in (None, _MAIN) else f"{name}@{revision}"
+    facts = facts_of_name(name, revision)
+    return _with_facts(ModelSource(name=shown, kind="folder", location=str(folder)), facts)
+
+
+def _hub_sources(entry: str, *, revisions: str) -> list[ModelSource]:
     location, _, revision = entry.partition("@")
     if not _HUB_ID.fullmatch(location) or entry.startswith((".", "/")):
         raise DataError(f"model {entry}: no such folder, and not a hub id (OWNER/NAME@REVISION)")
-    name = location.rpartition("/")[2] + (f"@{revision}" if revision else "")
-    step = _STEP.fullmatch(revision)
-    return ModelSource(
-        name=name,
+    short = location.rpartition("/")[2]
+    wanted = revision or revisions
+    if not wanted:
+        return [_hub_source(location, None)]
+    steps = PYTHIA_STEPS if facts_of_name(short).size else None
+    return [
+        _hub_source(location, each) for each in choose_revisions(wanted, steps=steps, name=short)
+    ]
+
+
+def _hub_source(location: str, revision: str | None) -> ModelSource:
+    short = location.rpartition("/")[2]
+    source = ModelSource(
+        name=short + (f"@{revision}" if revision else ""),
         kind="hub",
         location=location,
-        revision=revision or None,
-        step=int(step[1]) if step else None,
+        revision=revision,
     )
+    return _with_facts(source, facts_of_name(short, revision))
+
+
+def _with_facts(source: ModelSource, facts: Facts) -> ModelSource:
+    return replace(source, step=facts.step, n_tokens=facts.n_tokens, seed=facts.seed)
 
 
 def _named_apart(sources: list[ModelSource]) -> list[ModelSource]:

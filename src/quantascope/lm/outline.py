@@ -19,6 +19,8 @@ __all__ = ["Outline", "outline_model"]
 class Outline:
     """A model's size and context."""
 
+    n_params: int
+    """Parameters without input embedding and unembedding."""
     n_params_total: int
     context_length: int
     """Longest input the model was made for [token]."""
@@ -36,7 +38,9 @@ def outline_model(source: ModelSource) -> Outline:
         folder = read_suite(Path(source.location))
         card = next(card for card in folder.cards if card.file == source.revision)
         return Outline(
-            n_params_total=card.n_params_total, context_length=folder.suite.context_length
+            n_params=card.n_params,
+            n_params_total=card.n_params_total,
+            context_length=folder.suite.context_length,
         )
     try:
         config = AutoConfig.from_pretrained(**pretrained_arguments(source))
@@ -44,4 +48,7 @@ def outline_model(source: ModelSource) -> Outline:
             module = AutoModelForCausalLM.from_config(config)
     except LOAD_ERRORS as error:
         raise DataError(f"model {source.name}: no readable config ({one_line(error)})") from error
-    return Outline(n_params_total=count_params(module)[1], context_length=context_length(config))
+    n_params, n_params_total = count_params(module)
+    return Outline(
+        n_params=n_params, n_params_total=n_params_total, context_length=context_length(config)
+    )

@@ -14,7 +14,13 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 import tomli_w
 
 from quantascope.families.config import CurvesConfig
-from quantascope.lm.config import CorpusConfig, LossesConfig, ModelsConfig, SelectionConfig
+from quantascope.lm.config import (
+    CorpusConfig,
+    LossesConfig,
+    ModelsConfig,
+    ProbesConfig,
+    SelectionConfig,
+)
 from quantascope.qdg.config import (
     ClustersConfig,
     GraphConfig,
@@ -49,6 +55,7 @@ class RunConfig:
     ranks: RanksConfig = field(default_factory=RanksConfig)
     labels: LabelsConfig = field(default_factory=LabelsConfig)
     curves: CurvesConfig = field(default_factory=CurvesConfig)
+    probes: ProbesConfig = field(default_factory=ProbesConfig)
 
 
 # which tables of run.toml a stage's result depends on
@@ -63,11 +70,19 @@ _TABLES_OF_STAGE: Final[dict[str, tuple[str, ...]]] = {
     "fits": ("ranks",),
     "labels": ("labels",),
     "curves": ("curves",),
+    "probes": ("probes", "models"),
 }
 
 
 # Settings that came later: left out at their default, so that artefacts made before stay current.
-_LATER: Final[dict[str, dict[str, Any]]] = {"losses": {"source": "models", "models_table": ""}}
+_LATER: Final[dict[str, dict[str, Any]]] = {
+    "corpus": {"models.revisions": ""},
+    "losses": {"source": "models", "models_table": "", "models.revisions": ""},
+    "sketch": {"models.revisions": ""},
+}
+
+# Settings that no result depends on.
+_BESIDE: Final[dict[str, tuple[str, ...]]] = {"losses": ("keep_downloads",)}
 
 
 # counts below which a stage has nothing to do; ranges that need more are checked where they apply
@@ -90,6 +105,8 @@ _MINIMA: Final[dict[str, int]] = {
     "ranks.n_boot": 20,
     "labels.n_candidates": 1,
     "curves.n_sample": 1,
+    "probes.batch_tokens": 1,
+    "probes.shard_items": 1,
 }
 
 
@@ -100,8 +117,12 @@ def stage_config(config: RunConfig, kind: str) -> dict[str, Any]:
         prefix = "models." if table == "models" else ""
         for key, value in asdict(getattr(config, table)).items():
             merged[prefix + key] = list(value) if isinstance(value, tuple) else value
-    later = _LATER.get(kind, {})
-    return {key: value for key, value in merged.items() if later.get(key, ...) != value}
+    later, beside = _LATER.get(kind, {}), _BESIDE.get(kind, ())
+    return {
+        key: value
+        for key, value in merged.items()
+        if key not in beside and later.get(key, ...) != value
+    }
 
 
 def load_config(path: Path) -> RunConfig:

@@ -15,7 +15,7 @@ from quantascope.pipeline.config import RunConfig, stage_config
 from quantascope.pipeline.runner import plan_run
 from quantascope.store.check import stage_status
 from quantascope.store.folder import RunFolder
-from quantascope.store.schema import KINDS
+from quantascope.store.schema import WAY
 
 __all__ = ["describe_plan"]
 
@@ -62,7 +62,7 @@ def describe_plan(run: RunFolder, config: RunConfig, *, overwrite: Sequence[str]
     seconds = _seconds(sizes, config, rate=rate)
     lines = [f"{'stage':<10} {'':<5} {'CPU time':>9}  why"]
     total = 0.0
-    for step in plan_run(run, config, kinds=tuple(KINDS), overwrite=overwrite):
+    for step in plan_run(run, config, kinds=WAY, overwrite=overwrite):
         cost = seconds.get(step.kind, 1.0) if step.todo else 0.0
         total += cost
         mark = "do" if step.todo else "keep"

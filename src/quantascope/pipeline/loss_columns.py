@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
+from quantascope.lm.models import equal_weights
 from quantascope.store.arrays import append_column, create_array
 from quantascope.store.tables import read_table, write_table
 
@@ -93,9 +94,7 @@ def check_cards(cards: Sequence[Card]) -> None:
             raise DataError(f"model {card['name']}: given twice; give each model once")
         key = card["weights_sha256"] or f"name {card['name']}"
         if key in names:
-            raise DataError(
-                f"models {names[key]} and {card['name']} have equal weights; give only one"
-            )
+            raise DataError(equal_weights(names[key], card["name"]))
         names[key] = card["name"]
 
 

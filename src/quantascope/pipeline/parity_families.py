@@ -11,13 +11,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from quantascope.core.errors import DataError
+from quantascope.families.curves import Scale, Series
 from quantascope.pipeline.parity import SweepTables
 from quantascope.theory.resources import Resource
 from quantascope.toys.estimators import best_evaluation, count_learned
 from quantascope.toys.parity import ParityTask
 from quantascope.toys.runs import ParityRun
 
-__all__ = ["Family", "RunCurves", "curves_of", "families_of"]
+__all__ = ["Family", "RunCurves", "curves_of", "families_of", "subtask_series"]
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +31,7 @@ _OVER_RUNS: Final[dict[Resource, tuple[str, str]]] = {
     "D": ("n_samples", "best"),
 }
 """What varies, and which loss counts."""
+_SCALES: Final[dict[Resource, Scale]] = {"N": "n_params", "S": "step", "D": "n_unique"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -208,3 +211,37 @@ def _table(
 
 def _count(curve: RunCurves) -> float:
     return float(count_learned(curve.subtasks, threshold_nats=_COUNTED_NATS))
+
+
+def subtask_series(family: Family) -> Series:
+    """Give the curves of the subtasks, for the tools on families of models.
+
+    Parameters
+    ----------
+    family
+        Of a sweep.
+
+    Returns
+    -------
+    Series
+        One row a subtask, whose frequency of use is ``family.task.frequencies``; a run a seed, over
+        parameters and samples a run a network. Amounts at which a network has no loss are left out.
+
+    Raises
+    ------
+    DataError
+        If fewer than two amounts are left.
+    """
+    known = np.isfinite(family.subtasks).all(axis=(0, 2))
+    if known.sum() < 2:
+        raise DataError(f"family over {family.by}: {known.sum()} amounts with losses; 2 are needed")
+    losses = family.subtasks[:, known]
+    n_seeds, n_amounts, n_tasks = losses.shape
+    run = np.arange(n_seeds * n_amounts)
+    return Series(
+        scale=_SCALES[family.by],
+        x=family.amounts[known],
+        losses=losses.reshape(-1, n_tasks).T,
+        level=run % n_amounts,
+        run=run // n_amounts if family.by == "S" else run,
+    )

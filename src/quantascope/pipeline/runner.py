@@ -16,7 +16,7 @@ from quantascope.pipeline.stages import STAGES
 from quantascope.store.check import StageStatus, file_damage, stage_status
 from quantascope.store.folder import RunFolder
 from quantascope.store.manifest import Manifest
-from quantascope.store.schema import KINDS
+from quantascope.store.schema import KINDS, WAY
 
 __all__ = ["plan_run", "run_stages", "write_config"]
 
@@ -67,7 +67,7 @@ def run_stages(
     run: RunFolder,
     config: RunConfig,
     *,
-    kinds: Sequence[str] = tuple(KINDS),
+    kinds: Sequence[str] = WAY,
     overwrite: Sequence[str] = (),
     workers: int = 1,
     on_stage: Callable[[str, Manifest | None], None] = lambda _kind, _manifest: None,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from quantascope.core.rng import stream
 from quantascope.pipeline.context import CorpusArrays, StageContext
-from quantascope.pipeline.text import load_cached
+from quantascope.pipeline.losses import load_cached
 from quantascope.qdg.config import SketchConfig
 from quantascope.store.arrays import create_array, write_array
 from quantascope.store.tables import read_table

@@ -12,8 +12,10 @@ from quantascope.pipeline.discovery import (
     make_labels,
     make_ranks,
 )
+from quantascope.pipeline.losses import make_losses
+from quantascope.pipeline.probes import make_probes
 from quantascope.pipeline.sketching import make_sketch
-from quantascope.pipeline.text import make_corpus, make_losses, make_selection
+from quantascope.pipeline.text import make_corpus, make_selection
 
 __all__ = ["STAGES"]
 
@@ -28,4 +30,5 @@ STAGES: Final[dict[str, Callable[[StageContext], dict[str, Any]]]] = {
     "ranks": make_ranks,
     "fits": make_fits,
     "labels": make_labels,
+    "probes": make_probes,
 }

@@ -27,7 +27,7 @@ _CURVES: Final = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7")
 _SCALES: Final = {
     "n_params": "size [non-embedding parameters]",
     "step": "training step",
-    "n_unique": "distinct training tokens",
+    "n_unique": "distinct training tokens or samples",
 }
 _Z95: Final = 1.96
 

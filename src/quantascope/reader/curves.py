@@ -11,15 +11,32 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quantascope.core.errors import ArtefactError, DataError
-from quantascope.families.curves import Checkpoints, LossCurves, make_curves
+from quantascope.families.curves import (
+    Checkpoints,
+    LossCurves,
+    Series,
+    make_curves,
+    over_data,
+    over_sizes,
+    over_steps,
+)
 from quantascope.families.distribution import FIRST_BIN, LossDistribution
 from quantascope.store.arrays import open_array
 from quantascope.store.check import stage_status
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import read_table
 
-__all__ = ["Which", "curves_summary", "read_curves", "read_distribution"]
+__all__ = [
+    "Over",
+    "Which",
+    "curves_summary",
+    "read_curves",
+    "read_distribution",
+    "run_series",
+    "size_of_steps",
+]
 
+Over = Literal["sizes", "steps", "data"]
 Which = Literal["all", "sampled", "selected"]
 
 _EARLY, _LATE = 50, 500
@@ -65,6 +82,42 @@ def read_curves(run: RunFolder, *, which: Which = "all") -> LossCurves:
             "steps, or more"
         )
     return make_curves(preds["pred"].to_numpy(), losses, checkpoints=Checkpoints.from_table(models))
+
+
+def run_series(
+    curves: LossCurves,
+    over: Over,
+    *,
+    at: float | None = None,
+    complete: bool = True,
+) -> Series:
+    """Cut a run's curves over sizes, over steps or over amounts of text.
+
+    Parameters
+    ----------
+    curves
+        Of the run.
+    over
+        "sizes", "steps" or "data".
+    at
+        The step at which sizes are compared, None for the last of each run; or the size whose
+        steps or amounts of text are taken, None for the one with most checkpoints, the largest of
+        several.
+    complete
+        Refuse sizes that lack a seed.
+    """
+    if over not in ("sizes", "steps", "data"):
+        raise ValueError(f"over: {over!r} found; allowed are sizes, steps and data")
+    if over == "sizes":
+        return over_sizes(curves, step=at, complete=complete)
+    at = size_of_steps(curves.checkpoints) if at is None else at
+    return (over_steps if over == "steps" else over_data)(curves, n_params=at)
+
+
+def size_of_steps(checkpoints: Checkpoints) -> float:
+    """Give the size with most checkpoints, the largest of several."""
+    sizes, n = np.unique(checkpoints.n_params, return_counts=True)
+    return float(sizes[n == n.max()][-1])
 
 
 def read_distribution(run: RunFolder) -> tuple[pd.DataFrame, LossDistribution]:

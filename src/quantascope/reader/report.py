@@ -29,7 +29,7 @@ from quantascope.plots.figures import (
 from quantascope.reader.conclusions import conclusions
 from quantascope.reader.run import Cluster, Run, load
 from quantascope.store.check import stage_status
-from quantascope.store.schema import KINDS
+from quantascope.store.schema import WAY
 
 __all__ = ["REPORT", "write_report"]
 
@@ -72,7 +72,7 @@ def write_report(folder: Path) -> Path:
 
 def _check_whole(run: Run) -> None:
     """Refuse to mix stages that do not belong together."""
-    for kind in KINDS:
+    for kind in WAY:
         run.manifest(kind)
         status = stage_status(run.folder, kind, {})
         if status.state != "done":

@@ -20,6 +20,7 @@ from quantascope.core.errors import ArtefactError
 from quantascope.core.rng import hash_order
 from quantascope.families.curves import LossCurves
 from quantascope.reader.curves import read_curves
+from quantascope.reader.probes import Probes, read_probes
 from quantascope.reader.tokens import decode_tokens, render_context, render_text
 from quantascope.store.arrays import open_array
 from quantascope.store.folder import RunFolder
@@ -181,6 +182,14 @@ class Run:
         are selected and which sampled says ``table("curves", "preds")``.
         """
         return read_curves(self.folder)
+
+    @cached_property
+    def probes(self) -> Probes:
+        """Items of the run's probes and their scores under every checkpoint.
+
+        `quantascope.reader.probes.run_probes` reads them by skill.
+        """
+        return read_probes(self.folder)
 
     def label_parts(self, cluster: str, *, n_features: int = 2) -> list[tuple[str, str]]:
         """Give a cluster's best features: a word for the kind, and the tokens' text."""

@@ -138,6 +138,12 @@ RECIPES: Final[dict[str, Recipe]] = {
         source="arXiv:2404.10102, table 1",
         cpu_s=(0.4, 0.8),
     ),
+    "pythia-scaling": Recipe(
+        module="pythia_scaling",
+        shows="mean loss of Pythia over size; --quick: the published means, full: needs a hub",
+        source="arXiv:2303.13506, figures 3, 4, A5 and A6",
+        cpu_s=(0.1, 2_500_000.0),
+    ),
 }
 
 

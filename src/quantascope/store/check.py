@@ -7,11 +7,12 @@ from typing import Any
 
 from quantascope.core.errors import QuantascopeError
 from quantascope.store.arrays import open_array
+from quantascope.store.collection import collection_damage
 from quantascope.store.digest import digest_file
 from quantascope.store.folder import RunFolder
 from quantascope.store.invariants import INVARIANTS
 from quantascope.store.manifest import MANIFEST, Manifest, data_files
-from quantascope.store.schema import KINDS
+from quantascope.store.schema import COLLECTIONS, KINDS
 from quantascope.store.tables import read_table
 from quantascope.store.truth import TRUTH_FILE, check_truth, read_truth
 
@@ -86,6 +87,7 @@ def validate_run(run: RunFolder) -> list[str]:
             found = [f"{run.stage(kind) / name}: {text}" for name, text in INVARIANTS[kind](run)]
             sound |= {kind} if not found else set()
         damage += found
+    damage += [line for kind in COLLECTIONS for line in collection_damage(run, kind)]
     return damage + _truth_damage(run, sound)
 
 

@@ -169,6 +169,22 @@ def _curves(run: RunFolder) -> Iterator[Finding]:
         yield "distribution.parquet", f"counts of a model must sum to {n_preds}"
 
 
+def _probes(run: RunFolder) -> Iterator[Finding]:
+    folder = run.stage("probes")
+    n_items = read_table(folder, "items.parquet").num_rows
+    n_models = read_table(run.stage("losses"), "models.parquet").num_rows
+    bounds = {"loss": np.inf, "token_loss": np.inf, "exact": 1.0, "choice": 1.0, "brier": 2.0}
+    for name, most in bounds.items():
+        values = open_array(folder, "probes", name=f"{name}.zarr")
+        if values.shape != (n_items, n_models):
+            yield f"{name}.zarr", f"shape {values.shape}, expected {(n_items, n_models)}"
+            continue
+        seen = np.asarray(values[:, :])
+        seen = seen[~np.isnan(seen)]
+        if not (np.isfinite(seen).all() and (seen >= 0).all() and (seen <= most).all()):
+            yield f"{name}.zarr", f"values must be finite, from 0 to {most:g}"
+
+
 INVARIANTS: Final[dict[str, Callable[[RunFolder], Iterator[Finding]]]] = {
     "corpus": _corpus,
     "losses": _losses,
@@ -180,6 +196,7 @@ INVARIANTS: Final[dict[str, Callable[[RunFolder], Iterator[Finding]]]] = {
     "fits": _fits,
     "labels": _labels,
     "curves": _curves,
+    "probes": _probes,
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from quantascope.core.errors import ArtefactError
 from quantascope.store.digest import digest_file, digest_json
-from quantascope.store.schema import KINDS, check_schema
+from quantascope.store.schema import check_schema, find_kind
 
 __all__ = ["MANIFEST", "FileEntry", "Manifest", "read_manifest", "seal", "stage_key"]
 
@@ -30,7 +30,7 @@ _VERSIONS_OF: Final = (
     "zarr",
 )
 _VERSIONS_OF_TORCH: Final = ("torch", "transformers", "tokenizers")
-_TORCH_KINDS: Final = ("corpus", "losses", "sketch")
+_TORCH_KINDS: Final = ("corpus", "losses", "sketch", "probes")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def seal(
     folder
         A stage's folder with every file in place; folders named ``shards`` are not part of it.
     kind
-        One of ``KINDS``.
+        One of ``KINDS`` or ``COLLECTIONS``.
     config
         The stage's resolved config, JSON-able; its ``seed``, if any, is recorded as the seed.
     parents
@@ -116,7 +116,7 @@ def seal(
     """
     manifest = Manifest(
         kind=kind,
-        schema=KINDS[kind].version,
+        schema=find_kind(kind).version,
         config=config,
         parents=parents,
         seed=int(config.get("seed", 0)),
@@ -177,7 +177,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def _axes(kind: str) -> dict[str, Any]:
-    spec = KINDS[kind]
+    spec = find_kind(kind)
     arrays = {name: asdict(array) for name, array in spec.arrays.items()}
     for array in arrays.values():
         array["axes"] = list(array["axes"])

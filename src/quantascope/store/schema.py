@@ -7,7 +7,17 @@ A change that older readers would misread raises the major number.
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["KINDS", "TRUTH", "ArraySpec", "Kind", "TableSpec", "check_schema"]
+__all__ = [
+    "COLLECTIONS",
+    "KINDS",
+    "TRUTH",
+    "WAY",
+    "ArraySpec",
+    "Kind",
+    "TableSpec",
+    "check_schema",
+    "find_kind",
+]
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,8 @@ class Kind:
     parents: tuple[str, ...]
     arrays: dict[str, ArraySpec]
     tables: dict[str, TableSpec]
+    on_request: bool = False
+    """Made only where it is asked for, no part of ``run``."""
 
 
 KINDS: Final[dict[str, Kind]] = {
@@ -252,7 +264,86 @@ KINDS: Final[dict[str, Kind]] = {
             )
         },
     ),
+    "probes": Kind(
+        version="1.0",
+        parents=("losses",),
+        arrays={
+            "loss.zarr": ArraySpec(("item", "model"), "float32", "nat"),
+            "token_loss.zarr": ArraySpec(("item", "model"), "float32", "nat per token"),
+            "exact.zarr": ArraySpec(("item", "model"), "float32", "1"),
+            "choice.zarr": ArraySpec(("item", "model"), "float32", "1"),
+            "brier.zarr": ArraySpec(("item", "model"), "float32", "1"),
+        },
+        tables={
+            "items.parquet": TableSpec(
+                {
+                    "item": "index",
+                    "set": "",
+                    "line": "line",
+                    "skill": "",
+                    "context": "",
+                    "answer": "",
+                    "n_answers": "answer",
+                    "n_wrong": "answer",
+                    "n_tokens": "token",
+                    "n_cut": "token",
+                    "at_boundary": "",
+                }
+            )
+        },
+        on_request=True,
+    ),
 }
+
+WAY: Final = tuple(kind for kind, spec in KINDS.items() if not spec.on_request)
+"""The kinds that a run makes, in the order of the way of data."""
+
+
+_COMPONENTS: Final = {"weight": "1", "location": "unit", "scale": "unit"}
+
+COLLECTIONS: Final[dict[str, Kind]] = {
+    "forecasts": Kind(
+        version="1.0",
+        parents=(),
+        arrays={},
+        tables={
+            "groups.parquet": TableSpec(
+                {"group": "index", "key": "", "n_preds": "pred", "frequency": "1"}
+            ),
+            "members.parquet": TableSpec(
+                {"group": "index", "pred": "index", "token": "vocabulary id"}
+            ),
+            "forecast.parquet": TableSpec(
+                {
+                    "method": "",
+                    "target": "parameter or step",
+                    "group": "index",
+                    "mean_nats": "nat",
+                    "spread_nats": "nat",
+                    "p5_nats": "nat",
+                    "p50_nats": "nat",
+                    "p95_nats": "nat",
+                    "threshold_nats": "nat",
+                    "p_learned": "1",
+                }
+                | _COMPONENTS
+            ),
+            "means.parquet": TableSpec(
+                {
+                    "method": "",
+                    "target": "parameter or step",
+                    "mean_nats": "nat",
+                    "p5_nats": "nat",
+                    "p50_nats": "nat",
+                    "p95_nats": "nat",
+                }
+                | _COMPONENTS
+            ),
+        },
+    ),
+}
+"""Kinds of which a run may hold many, each in a folder of its own below the kind's, never redone;
+the digests of the stages that one was made from stand in its manifest."""
 
 
 TRUTH: Final = TableSpec(
@@ -276,11 +367,23 @@ def check_schema(kind: str, version: str) -> None:
     ValueError
         With what was found and what is readable; callers add the file's name.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind {kind!r} is unknown; known are {sorted(KINDS)}")
-    readable = KINDS[kind].version
+    readable = find_kind(kind).version
     if version.partition(".")[0] != readable.partition(".")[0]:
         raise ValueError(
             f"schema {version} of {kind} is not readable here (this release reads {readable}); "
             "use a matching release or redo the stage"
         )
+
+
+def find_kind(kind: str) -> Kind:
+    """Give the schema of a stage's artefact or of a collection's.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown.
+    """
+    known = KINDS | COLLECTIONS
+    if kind not in known:
+        raise ValueError(f"kind {kind!r} is unknown; known are {sorted(known)}")
+    return known[kind]

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from quantascope.core.errors import ArtefactError
-from quantascope.store.schema import KINDS
+from quantascope.store.schema import find_kind
 
 __all__ = ["read_table", "write_table"]
 
@@ -19,7 +19,7 @@ def write_table(folder: Path, kind: str, *, name: str, table: pa.Table) -> None:
     folder
         The stage's working folder.
     kind, name
-        Artefact kind and file name, as in ``KINDS``.
+        Artefact kind and file name, as in the schema.
     table
         Exactly the columns of the schema, in any order.
 
@@ -28,7 +28,7 @@ def write_table(folder: Path, kind: str, *, name: str, table: pa.Table) -> None:
     ValueError
         If columns are missing or unknown.
     """
-    columns = KINDS[kind].tables[name].columns
+    columns = find_kind(kind).tables[name].columns
     if set(table.column_names) != set(columns):
         odd = sorted(set(table.column_names) ^ set(columns))
         raise ValueError(f"{kind}/{name}: columns {odd} missing or unknown; need {list(columns)}")

@@ -12,11 +12,9 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from quantascope.core.errors import DataError
 from quantascope.core.progress import Advance, ignore_progress
-from quantascope.core.rng import stream
 from quantascope.lm.checkpoints import load_checkpoint
 from quantascope.lm.losses import document_losses
 from quantascope.lm.planted.config import PREFIX
@@ -25,15 +23,13 @@ from quantascope.lm.planted.source import language_of
 from quantascope.lm.suite_folder import TOKENIZER_FILE, CheckpointCard, SuiteFolder, read_suite
 from quantascope.lm.tokenizer import load_tokenizer, plain
 
-__all__ = ["LEARNED_NATS", "Emergence", "emergence_table", "measure_emergence", "order_agreement"]
+__all__ = ["LEARNED_NATS", "Emergence", "emergence_table", "measure_emergence"]
 
 LEARNED_NATS: Final = 0.2
 """A skill counts as learned when the mean loss of its answers stays below this [nat]."""
 
 _TEST_SEED: Final = 1_000_003  # no seed of training: documents of other splits differ anyhow
-_N_BOOT: Final = 400
 _BATCH_TOKENS: Final = 4096
-_INTERVAL: Final = (0.05, 0.95)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,37 +109,6 @@ def emergence_table(found: Emergence) -> pa.Table:
             "n_answers": found.n_answers[each],
         }
     )
-
-
-def order_agreement(
-    frequencies: NDArray[np.float64], steps: NDArray[np.float64], *, seed: int = 0
-) -> tuple[float, float, float]:
-    """Correlate the order of emergence with the order of frequency.
-
-    Parameters
-    ----------
-    frequencies
-        Of the skills, axis ``rank``.
-    steps
-        Step at which each was learned, infinite if it was not (those tie as the last).
-    seed
-        Of the bootstrap.
-
-    Returns
-    -------
-    tuple[float, float, float]
-        Spearman's rank correlation of frequency with earliness (1 if the more frequent always
-        comes first), and its 90 % interval by bootstrap over skills. NaN where all steps are equal,
-        or there are fewer than two.
-    """
-    n = len(steps)
-    if n < 2:
-        return (float("nan"),) * 3
-    rows = stream(seed, "order agreement").integers(n, size=(_N_BOOT, n))
-    drawn = [_rank_correlation(frequencies[row], steps[row]) for row in rows]
-    found = [value for value in drawn if np.isfinite(value)]
-    lo, hi = np.quantile(found, _INTERVAL) if found else (np.nan, np.nan)
-    return _rank_correlation(frequencies, steps), float(lo), float(hi)
 
 
 def measure_emergence(
@@ -268,9 +233,3 @@ def _mean_by(
 
 def _mean(values: NDArray[Any]) -> float:
     return float(values.mean()) if len(values) else float("nan")
-
-
-def _rank_correlation(frequencies: NDArray[np.float64], steps: NDArray[np.float64]) -> float:
-    if len(np.unique(steps)) < 2 or len(np.unique(frequencies)) < 2:
-        return float("nan")
-    return float(spearmanr(-frequencies, steps).statistic)
