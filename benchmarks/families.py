@@ -18,9 +18,9 @@ from scipy.stats import f as fisher
 
 from quantascope.core.rng import stream
 from quantascope.families.classes import classify
-from quantascope.families.curves import Series
 from quantascope.families.distribution import LossDistribution
 from quantascope.families.genicity import paper_rules
+from quantascope.families.series import Series
 
 N_BASELINE = 100
 N_BLOCK = 1 << 16

@@ -27,10 +27,10 @@ import pandas as pd
 from scipy.optimize import OptimizeWarning, curve_fit
 
 from quantascope.core.rng import stream
-from quantascope.families.curves import Series
 from quantascope.families.forecast.forecast import METHODS, forecasts
 from quantascope.families.forecast.scores import Score, average, paired, score
 from quantascope.families.forecast.seen import Seen, see
+from quantascope.families.series import Series
 from quantascope.theory.families import FamilyConfig, sample_family
 
 N_BASELINE = 100

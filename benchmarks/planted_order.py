@@ -21,9 +21,9 @@ from scipy import stats
 
 from quantascope.core.rng import stream
 from quantascope.families.classes import classify
-from quantascope.families.curves import Series
 from quantascope.families.emergence import find_emergence
 from quantascope.families.order import crossing_bounds, learned_order
+from quantascope.families.series import Series
 from quantascope.lm.planted.source import language_of
 from quantascope.lm.suites import Suite
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantascope.core.rng import stream
-from quantascope.families.curves import Checkpoints, Series, make_curves, over_sizes
+from quantascope.families.curves import Checkpoints, make_curves
+from quantascope.families.series import Series, over_sizes
 from quantascope.theory.families import FamilyConfig, sample_family
 
 SIZES = tuple(np.geomspace(3e4, 3e6, 7))

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import quantascope
 from quantascope.cli.app import app
 from quantascope.core.errors import ArtefactError, DataError
-from quantascope.families.curves import over_sizes
+from quantascope.families.series import over_sizes
 from quantascope.pipeline.config import load_config, set_values
 from quantascope.pipeline.runner import run_stages
 from quantascope.reader.curves import read_curves, read_distribution

@@ -5,13 +5,13 @@ import pytest
 from scipy.stats import linregress
 
 from quantascope.core.rng import stream
-from quantascope.families.curves import Series
 from quantascope.families.exponents import (
     UseExponent,
     compare,
     measure_exponent,
     predict_exponent,
 )
+from quantascope.families.series import Series
 from quantascope.theory.finite import PARITY_WIDTHS, parity_params
 from quantascope.theory.resources import QuantaModel, predict_loss
 
@@ -65,6 +65,8 @@ def test_finite_tasks_give_the_exponents_of_the_parity_experiment():
     assert predicted.scatter < 1e-3
     measured = measure_exponent(series)
     assert compare(measured, predicted, finite=True) == "agree"
+    # without the loss before anything is learned there is none
+    assert np.isnan(predict_exponent(known(0.4, n_tasks=500), series).finite)
 
 
 @pytest.mark.parametrize(("scale", "name"), [("step", "alpha_S"), ("n_unique", "alpha_D")])

@@ -8,8 +8,8 @@ from quantascope.core.errors import DataError
 from quantascope.core.rng import stream
 from quantascope.families.breakdown import break_down, find_level
 from quantascope.families.concentration import concentrate
-from quantascope.families.curves import Series
 from quantascope.families.decompose import decompose, known_parts, make_parts
+from quantascope.families.series import Series
 from quantascope.theory.families import FamilyConfig, sample_family
 from tests.families_worlds import make_series
 

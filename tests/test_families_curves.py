@@ -6,7 +6,8 @@ import pytest
 
 from quantascope.core.errors import DataError
 from quantascope.core.rng import stream
-from quantascope.families.curves import Checkpoints, make_curves, over_data, over_sizes, over_steps
+from quantascope.families.curves import Checkpoints, make_curves
+from quantascope.families.series import over_data, over_sizes, over_steps
 
 KEYS = [(n, s, seed) for n in (1e5, 1e6, 1e7) for s in (0, 100, 1000) for seed in (0, 1)]
 
@@ -178,3 +179,20 @@ def test_curves_over_data_need_amounts_of_text():
         over_data(family(), n_params=1e6)
     with pytest.raises(DataError, match="3 sizes found"):
         over_data(family())
+
+
+def test_levels_are_left_out_evenly_in_logs_and_the_ends_stay():
+    keys = [(1e5, step, seed) for step in range(1, 144) for seed in (0, 1)]
+    curves = family(keys)
+    series = over_steps(curves)
+    thinned = series.thinned(16)
+    assert len(thinned.x) <= 16
+    assert thinned.x[[0, -1]].tolist() == [1, 143]
+    gaps = np.diff(np.log(thinned.x[thinned.x > 8]))  # below, steps are further apart than asked
+    assert gaps.max() < 2.5 * np.log(143) / 15
+    for level, x in enumerate(thinned.x):
+        np.testing.assert_array_equal(
+            thinned.losses[:, thinned.level == level],
+            series.losses[:, series.level == np.flatnonzero(series.x == x)[0]],
+        )
+    assert series.thinned(200) is series

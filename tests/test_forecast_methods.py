@@ -6,7 +6,6 @@ from scipy import integrate, stats
 
 from quantascope.core.errors import DataError
 from quantascope.core.rng import stream
-from quantascope.families.curves import Series
 from quantascope.families.forecast.baselines import predict_baseline
 from quantascope.families.forecast.combine import pool_weights
 from quantascope.families.forecast.forecast import (
@@ -21,6 +20,7 @@ from quantascope.families.forecast.mixture import Mixture, Unit, gaussian, join
 from quantascope.families.forecast.scores import average, calibration_curve, paired, score
 from quantascope.families.forecast.seen import Seen, see
 from quantascope.families.ledger import add_entry, check_ledger, parse_ledger
+from quantascope.families.series import Series
 from quantascope.theory.families import FamilyConfig, sample_family
 
 

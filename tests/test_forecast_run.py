@@ -13,7 +13,8 @@ from quantascope.cli.app import app
 from quantascope.core.errors import ArtefactError, DataError
 from quantascope.pipeline.config import load_config, set_values
 from quantascope.pipeline.runner import run_stages
-from quantascope.reader.forecast import backtest, group_run, score_forecast
+from quantascope.reader.forecast_groups import group_run
+from quantascope.reader.outcomes import backtest, score_forecast
 from quantascope.store.check import validate_run
 from quantascope.store.folder import RunFolder
 from tests.family_runs import SIZES, corpus_run, made_up_losses, write
@@ -52,7 +53,7 @@ def started(corpus, table, tmp_path_factory):
     run = RunFolder(folder / "run")
     fill(run, table, n_sizes=4)
     found = json.loads(
-        call("forecast", run.root, "--at", f"N={NEXT},1e8", "--by", "token", "--json")
+        call("forecast", run.root, "--at", f"N={NEXT},1e8", "--by", "ngram:1", "--json")
     )
     return run, found
 
@@ -91,7 +92,7 @@ def test_a_forecast_is_sealed_before_its_truth_and_scored_when_it_comes(started,
     assert scored["not_come"] == [[item, 1e8]]
     methods = {row["method"] for row in scored["outcomes"]}
     assert methods >= {"mixed", "last_value", "power_law"}
-    groups = group_run(run, by="token")
+    groups = group_run(run, by="ngram:1")
     main = next(row for row in scored["outcomes"] if row["is_main"])
     assert main["n_groups"] == len(groups.keys)
     assert main["mean_nats"] == pytest.approx(
@@ -106,7 +107,7 @@ def test_the_written_distribution_is_the_one_that_is_scored(grown):
     rows = pq.read_table(run.root / "forecasts" / item / "forecast.parquet").to_pandas()
     outcomes = {o.method: o for o in score_forecast(run, item)[1]}
     mine = rows[(rows["method"] == "last_value") & (rows["target"] == NEXT)]
-    came = group_run(run, by="token").whole.losses[:, 4]
+    came = group_run(run, by="ngram:1").whole.losses[:, 4]
     inside = (came >= mine["p5_nats"]) & (came <= mine["p95_nats"])
     assert outcomes["last_value"].score.within_90 == pytest.approx(inside.mean(), abs=0.02)
     assert set(rows["method"]) >= {"mixed", "last_value", "power_law", "one_skill"}
@@ -127,7 +128,7 @@ def test_the_same_forecast_again_is_the_one_that_stands(started, tmp_path):
     run, found = started
     shutil.copytree(run.root, tmp_path / "run")
     again = json.loads(
-        call("forecast", tmp_path / "run", "--at", f"N={NEXT},1e8", "--by", "token", "--json")
+        call("forecast", tmp_path / "run", "--at", f"N={NEXT},1e8", "--by", "ngram:1", "--json")
     )
     assert (again["forecast"], again["made"]) == (found["forecast"], found["made"])
     assert again["ledger"] == found["ledger"]
@@ -136,12 +137,12 @@ def test_the_same_forecast_again_is_the_one_that_stands(started, tmp_path):
 def test_a_known_size_is_foretold_in_hindsight_only(grown):
     run, _ = grown
     upto = SIZES[2]
-    shown = call("forecast", run.root, "--at", f"N={NEXT}", "--by", "token", "--upto", upto)
+    shown = call("forecast", run.root, "--at", f"N={NEXT}", "--by", "ngram:1", "--upto", upto)
     assert "in hindsight" in shown
     item = next(word for word in shown.split() if word.startswith("f") and word.endswith(","))
     rows = json.loads(call("score", run.root, item.strip(","), "--json"))["outcomes"]
     assert all(row["hindsight"] for row in rows)
-    words = refusal(ValueError, "forecast", run.root, "--at", f"N={NEXT}", "--by", "token")
+    words = refusal(ValueError, "forecast", run.root, "--at", f"N={NEXT}", "--by", "ngram:1")
     assert words.startswith("--at: 256000 found; allowed: beyond the last seen")
 
 
@@ -180,12 +181,12 @@ def test_a_backtest_scores_every_method_on_the_last_sizes(grown, tmp_path):
     run, _ = grown
     plot = tmp_path / "calibration.svg"
     found = json.loads(
-        call("forecast", run.root, "--backtest", "--by", "token", "--json", "--plot", plot)
+        call("forecast", run.root, "--backtest", "--by", "ngram:1", "--json", "--plot", plot)
     )
     assert plot.stat().st_size > 5000
     assert {row["target"] for row in found["outcomes"]} == {SIZES[3], SIZES[4]}
     assert not (run.root / "forecasts").joinpath("backtest").exists()
-    outcomes = backtest(group_run(run, by="token"), held_out=1)
+    outcomes = backtest(group_run(run, by="ngram:1"), held_out=1)
     assert {o.target for o in outcomes} == {SIZES[4]}
 
 
@@ -197,7 +198,7 @@ def test_steps_are_foretold_for_one_size(corpus, table, tmp_path):
     settings = [f"losses.source={path}", "curves.n_sample=900", "selection.threshold_nats=9.0"]
     run_stages(run, set_values(load_config(run.config_path), settings), kinds=KINDS)
     shown = call(
-        "forecast", run.root, "--at", "step=1000", "--by", "token", "--plot", tmp_path / "f.png"
+        "forecast", run.root, "--at", "step=1000", "--by", "ngram:1", "--plot", tmp_path / "f.png"
     )
     assert "steps" in shown
     assert "2 levels seen" in shown
@@ -218,11 +219,11 @@ def test_wrong_words_are_refused_in_one_line(started):
         (("--backtest", "--upto", "3"), "--backtest: "),
         (("--at", "N=1e8", "--threshold", "-1"), "--threshold: "),
     ):
-        found = refusal(ValueError, "forecast", run, "--by", "token", *arguments)
+        found = refusal(ValueError, "forecast", run, "--by", "ngram:1", *arguments)
         assert found.startswith(words)
     assert "stage 'clusters' has not finished" in refusal(
         ArtefactError, "forecast", run, "--at", "N=1e8"
     )
     assert "no 'f0'" in refusal(ArtefactError, "score", run, "f0")
-    few = refusal(DataError, "forecast", run, "--at", "N=1e8", "--by", "token", "--upto", "1000")
+    few = refusal(DataError, "forecast", run, "--at", "N=1e8", "--by", "ngram:1", "--upto", "1000")
     assert few.startswith("1 level(s) up to 1000")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from quantascope.core.rng import stream
-from quantascope.families.curves import Series
 from quantascope.families.emergence import find_emergence
 from quantascope.families.probes import metric_verdicts, skill_means, to_miss
+from quantascope.families.series import Series
 from quantascope.families.shares import wilson_interval
 
 SIZES = np.geomspace(1e5, 1e8, 7)

@@ -20,7 +20,10 @@ from quantascope.recipes.registry import RECIPES, run_recipe
 from quantascope.recipes.result import Check, RecipeResult
 
 TRAINED = ("parity-scaling", "parity-exponents", "parity-discovery")
-"""Their quick form trains for half a minute: trained again, perturbed, with the slow tests."""
+"""Their quick form trains for half a minute; `parity-convergence` stands for them by default."""
+QUICK = [
+    pytest.param(name, marks=pytest.mark.slow) if name in TRAINED else name for name in RECIPES
+]
 PERTURBED = {
     "cube-volume": {"spacing": 1.0},
     "approximation": {"max_frequency": 7},
@@ -65,7 +68,7 @@ def quick():
     return Quick()
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", QUICK)
 def test_every_check_holds_at_the_quick_setting(name, quick):
     failed = [check for check in quick[name].checks if not check.holds]
     assert not failed
@@ -79,10 +82,7 @@ def test_every_check_holds_at_the_full_setting(name, seed):
     assert not failed
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name in TRAINED else name for name in RECIPES],
-)
+@pytest.mark.parametrize("name", QUICK)
 def test_a_perturbed_input_moves_the_obtained_number(name, quick):
     """At least one number leaves the tolerance that the unperturbed check states."""
     module = import_module(f"quantascope.recipes.{RECIPES[name].module}")
@@ -113,7 +113,7 @@ def test_every_recipe_is_in_the_documentation(name):
     assert f"`{name}`" in text
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", QUICK)
 def test_figures_have_axes_that_say_what_they_show(name, quick):
     with figure() as (_, ax):
         drawn = quick[name].draw(ax)

@@ -289,19 +289,15 @@ def test_members_of_a_data_series_read_their_own_text_as_often_as_they_should(te
 
 
 def test_a_data_series_keeps_the_end_of_each_run_and_says_what_it_read(tmp_path):
-    out = train_suite(SERIES, _make_text, out=tmp_path / "series", workers=1)
+    fewer = dataclasses.replace(SERIES, budgets=SERIES.budgets[::2], seeds=(1,))
+    out = train_suite(fewer, _make_text, out=tmp_path / "series", workers=2)
     found = {
         (source.name, source.step, source.n_tokens, source.n_unique)
         for source in resolve_models(ModelsConfig(suite=str(out), steps="all"))
     }
     assert found == {
-        (f"tiny-0.003M-{name}-seed{seed}", n_tokens // 128, n_tokens, n_unique)
-        for name, n_tokens, n_unique in (
-            ("0.000512Mx1", 512, 512),
-            ("0.001024Mx1", 1024, 1024),
-            ("0.000512Mx2", 1024, 512),
-        )
-        for seed in (0, 1)
+        ("tiny-0.003M-0.000512Mx1", 4, 512, 512),
+        ("tiny-0.003M-0.000512Mx2", 8, 1024, 512),
     }
     assert "budget" in pq.read_table(out / "training_log.parquet").column_names
 

@@ -19,14 +19,15 @@ def print_breakdown(found: "Breakdown") -> None:
     unit = {"n_params": "parameters", "step": "steps", "n_unique": "distinct tokens or samples"}
     ends = (series.x[split.first], series.x[split.last])
     print(
-        f"mean loss from {ends[0]:,.6g} to {ends[1]:,.6g} {unit[series.scale]}: it falls by "
-        f"{split.total:.4f} nat; {split.parts.n_groups:,} groups"
+        f"mean loss from {ends[0]:,.6g} to {ends[1]:,.6g} {unit[series.scale]}: it "
+        + (f"falls by {split.total:.4f} nat" if split.total > 0 else "does not fall: no shares")
+        + f"; {split.parts.n_groups:,} groups"
     )
     covered = split.covered
     print(
-        f"groups hold {covered['predictions']:.2%} of the predictions, {covered['loss_first']:.2%} "
-        f"of the mean loss at first, {covered['loss_last']:.2%} at last, {covered['drop']:.2%} of "
-        "the drop"
+        f"groups hold {covered['predictions']:.2%} of the predictions, "
+        f"{_percent(covered['loss_first'])} of the mean loss at first, "
+        f"{_percent(covered['loss_last'])} at last, {_percent(covered['drop'])} of the drop"
     )
     for note in found.notes:
         print(note)
@@ -64,8 +65,7 @@ def _print_parts(found: "Breakdown") -> None:
                 f"{parts.share[i]:.3%}",
                 f"{means[i, split.first]:.3f}",
                 f"{means[i, split.last]:.3f}",
-                f"{split.share_of_drop[i]:.3%}",
-                *("-" if math.isnan(error) else f"{error:.3%}" for error in errors),
+                *(_percent(value, 3) for value in (split.share_of_drop[i], *errors)),
                 "",
             )
         )
@@ -83,13 +83,12 @@ def _print_concentration(found: "Breakdown") -> None:
         ("largest groups", "number", "of the groups' drop", "chosen on half", "their share", "")
     ]
     for i, top in enumerate(TOP):
-        crossed = spread.share_crossed[i]
         rows.append(
             (
                 f"{top:.0%}",
                 str(spread.n_top[i]),
-                f"{spread.share[i]:.1%}",
-                "-" if math.isnan(crossed) else f"{crossed:.1%}",
+                _percent(spread.share[i], 1),
+                _percent(spread.share_crossed[i], 1),
                 f"{spread.preds[i]:.1%}",
                 "",
             )
@@ -98,11 +97,10 @@ def _print_concentration(found: "Breakdown") -> None:
     halved = {
         "runs": "chosen on half of the runs and measured on the others",
         "predictions": "chosen on half of the predictions and measured on the others, same runs",
-        "nothing": "one run: they cannot be chosen and measured apart",
+        "nothing": "they cannot be chosen on one half and measured on the other",
     }
-    print(
-        f"Gini {spread.gini:.2f}; groups that rise add {spread.risen:.1%}; {halved[spread.halves]}"
-    )
+    risen = _percent(spread.risen, 1)
+    print(f"Gini {spread.gini:.2f}; groups that rise add {risen}; {halved[spread.halves]}")
 
 
 def _print_exponents(found: "Breakdown") -> None:
@@ -154,6 +152,8 @@ def _remarks(measured: "Measured", predicted: "Predicted | None") -> list[str]:
             f"finite: one quantum takes {predicted.constant:.4g} (fitted); the curve lies "
             f"{predicted.scatter:.3f} off it in ln(loss), root mean square"
         )
+    elif math.isfinite(predicted.exponent):
+        lines.append("finite: not predicted, as the loss with nothing learned is not known")
     return lines
 
 
@@ -161,3 +161,7 @@ def _interval(value: float, lo: float, hi: float) -> tuple[str, str]:
     if math.isnan(value):
         return "-", "-"
     return f"{value:.3f}", f"[{lo:.3f}, {hi:.3f}]"
+
+
+def _percent(share: float, digits: int = 2) -> str:
+    return "-" if math.isnan(share) else f"{share:.{digits}%}"

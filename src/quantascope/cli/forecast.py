@@ -10,7 +10,8 @@ from quantascope.cli.forecast_text import print_forecast, print_ledger_line, pri
 from quantascope.cli.run import Dir
 
 if TYPE_CHECKING:
-    from quantascope.reader.forecast import Foretold, Outcome
+    from quantascope.reader.forecast import Foretold
+    from quantascope.reader.outcomes import Outcome
 
 __all__ = ["register"]
 
@@ -36,8 +37,10 @@ def forecast(
         ),
     ] = None,
     by: Annotated[
-        Literal["cluster", "token", "probe"],
-        typer.Option(help="Groups: clusters, tokens of the random sample, skills of probes."),
+        str,
+        typer.Option(
+            help="Groups: cluster, ngram:N, probe, skill where known, or a table.parquet."
+        ),
     ] = "cluster",
     method: Annotated[
         str,
@@ -69,9 +72,10 @@ def forecast(
     plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
-    """Foretell what clusters or tokens lose at the next size, before it is known."""
+    """Foretell what groups of predictions lose at the next size, before it is known."""
     from quantascope.cli.output import check_targets, said_as
-    from quantascope.reader.forecast import foretell, group_run
+    from quantascope.reader.forecast import foretell
+    from quantascope.reader.forecast_groups import group_run
     from quantascope.store.folder import RunFolder
 
     check_targets(plot=plot)
@@ -110,7 +114,7 @@ def score(
     from quantascope.core.errors import DataError
     from quantascope.core.numbers import plain
     from quantascope.pipeline.forecasts import record_score
-    from quantascope.reader.forecast import list_forecasts, read_ledger, score_forecast
+    from quantascope.reader.outcomes import list_forecasts, read_ledger, score_forecast
     from quantascope.store.folder import RunFolder
 
     check_targets(plot=plot)
@@ -203,7 +207,7 @@ def _backtest(
     as_json: bool,
 ) -> None:
     from quantascope.core.numbers import plain
-    from quantascope.reader.forecast import backtest
+    from quantascope.reader.outcomes import backtest
 
     outcomes = backtest(grouped, threshold=threshold, seed=seed)
     if plot is not None:

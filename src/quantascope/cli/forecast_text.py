@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from quantascope.reader.forecast import Foretold, Outcome
+    from quantascope.reader.forecast import Foretold
+    from quantascope.reader.outcomes import Outcome
 
 __all__ = ["print_forecast", "print_ledger_line", "print_outcomes"]
 

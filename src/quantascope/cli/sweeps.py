@@ -12,8 +12,6 @@ __all__ = ["is_sweep", "sweep_decomposition", "sweep_emergence"]
 
 Over = Literal["sizes", "steps", "data"]
 
-_MOST_LEVELS: Final = 64
-"""That the tests of change take; a sweep has more evaluations."""
 _RESOURCE: Final = {"sizes": "N", "steps": "S", "data": "D"}
 
 
@@ -28,12 +26,13 @@ def sweep_emergence(
     """Find when the subtasks of a sweep were learned."""
     import numpy as np
 
+    from quantascope.families.classes import MOST_LEVELS
     from quantascope.families.emergence import find_emergence
     from quantascope.pipeline.parity_families import subtask_series
     from quantascope.reader.families import Emerged
 
     family = _family(folder, over)
-    series = subtask_series(family).thinned(_MOST_LEVELS)
+    series = subtask_series(family).thinned(MOST_LEVELS)
     return Emerged(
         by="subtask",
         keys=np.array([str(k) for k in range(len(series.losses))]),

@@ -13,7 +13,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from quantascope.families.concentration import TOP, Concentration, concentrate
-from quantascope.families.curves import Series
 from quantascope.families.decompose import Decomposition, Parts, decompose
 from quantascope.families.exponents import (
     Measured,
@@ -23,6 +22,7 @@ from quantascope.families.exponents import (
     measure_exponent,
     predict_exponent,
 )
+from quantascope.families.series import Series
 
 __all__ = ["Breakdown", "break_down", "find_level"]
 

@@ -30,8 +30,8 @@ from scipy.stats import false_discovery_control
 from quantascope.core.errors import DataError
 from quantascope.core.progress import Advance, ignore_progress
 from quantascope.core.rng import stream
-from quantascope.families.curves import Series
 from quantascope.families.noise import Floor, Means, read_floor
+from quantascope.families.series import Series
 from quantascope.families.shuffle import shuffle_test
 from quantascope.laws.shapes.bends import BendDesign, fit_bends, make_bend_design
 from quantascope.laws.shapes.moves import find_moves, standardise
@@ -40,6 +40,7 @@ from quantascope.laws.shapes.null import p_value
 __all__ = [
     "CLAIMS",
     "CLASSES",
+    "MOST_LEVELS",
     "ORDERS",
     "ClassTable",
     "Correction",
@@ -56,7 +57,8 @@ CLASSES: Final = ("flat", "gradual", "sharp", "U-shaped", "unstable")
 ORDERS: Final = ("rise", "fall, rise", "rise, fall", "fall, rise, fall")
 """Moves that follow each other, each against curves that nowhere move so."""
 _DIRECTIONS: Final = ("none", "falls", "rises", "falls, then rises", "rises, then falls")
-_MOST_LEVELS: Final = 64  # windows of neighbouring levels grow as its square
+MOST_LEVELS: Final = 64
+"""Levels that the tests take: their windows of neighbouring levels grow as its square."""
 _CHUNK: Final = 3_000_000  # cells of one window table
 _SHUFFLES: Final = (2_000, 20_000)
 _WORK: Final = 5_000_000_000  # shuffles times curves
@@ -234,9 +236,9 @@ def measure_claims(
 
     Arguments as `classify`; without `steps` the test for "sharp", the dearest, is left out.
     """
-    if not 2 <= len(series.x) <= _MOST_LEVELS:
+    if not 2 <= len(series.x) <= MOST_LEVELS:
         raise ValueError(
-            f"series: {len(series.x)} levels found; allowed are 2 to {_MOST_LEVELS}: leave some out"
+            f"series: {len(series.x)} levels found; allowed are 2 to {MOST_LEVELS}: leave some out"
         )
     if not np.isfinite(series.losses).all():
         raise DataError("series: NaN or infinite losses found; make_curves says where")

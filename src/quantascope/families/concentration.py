@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 
 TOP: Final = (0.01, 0.05, 0.1)
 """Shares of the groups that are looked at."""
+_FEWEST: Final = 4
+"""Predictions of a group, in the median, from which their halves say something of it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,7 +53,7 @@ def concentrate(found: Decomposition) -> Concentration:
 
     Examples
     --------
-    >>> from quantascope.families.curves import Series
+    >>> from quantascope.families.series import Series
     >>> from quantascope.families.decompose import decompose, known_parts
     >>> series = Series(scale="n_params", x=np.array([1e5, 1e6]),
     ...                 losses=np.array([[4.0, 1.0], [2.0, 1.0]]),
@@ -101,7 +103,7 @@ def _halves(found: Decomposition) -> tuple[tuple[Floats, Floats] | None, str]:
             for i in (0, 1)
         )
         return (first, second), "runs"
-    if parts.source is None or parts.part is None:
+    if parts.source is None or parts.part is None or np.median(parts.n_preds[:n]) < _FEWEST:
         return None, "nothing"
     fall, part = fall_of_each(parts.source, found.first, found.last), parts.part
     odd = hash_order(np.arange(len(fall)), seed=0) % np.uint64(2) == 1

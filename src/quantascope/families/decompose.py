@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from quantascope.core.errors import DataError
-from quantascope.families.curves import Series
+from quantascope.families.series import Series
 
 __all__ = ["Decomposition", "Parts", "decompose", "fall_of_each", "known_parts", "make_parts"]
 
@@ -90,7 +90,9 @@ class Decomposition:
         """Share of groups in predictions, in the mean loss at both levels, and in its drop."""
         n, means = self.parts.n_groups, self.parts.level_means()
         held = self.parts.share[:, None] * means
-        share = held[:n].sum(axis=0) / held.sum(axis=0)
+        whole = held.sum(axis=0)
+        nothing = np.full(len(whole), np.nan)  # of a mean loss of 0
+        share = np.divide(held[:n].sum(axis=0), whole, out=nothing, where=whole > 0)
         return {
             "predictions": float(self.parts.share[:n].sum()),
             "loss_first": float(share[self.first]),
@@ -140,7 +142,7 @@ def make_parts(
     Raises
     ------
     ValueError
-        If a group is empty, or `whole` and `n_whole` do not go together.
+        If there is no group or one is empty, or `whole` and `n_whole` do not go together.
     DataError
         If the groups' losses exceed the whole: they are not part of it.
 
@@ -157,6 +159,8 @@ def make_parts(
         raise ValueError("whole, n_whole: one given without the other; give both or neither")
     means = series.averaged(group)  # checks the groups
     held = group >= 0
+    if not held.any():
+        raise ValueError("group: no prediction is in a group; one or more are needed")
     n_preds = np.bincount(group[held], minlength=len(means.losses))
     total = len(series.losses) if n_whole is None else n_whole
     rest = total - int(n_preds.sum())

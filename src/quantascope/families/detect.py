@@ -26,8 +26,8 @@ from scipy.stats import false_discovery_control
 
 from quantascope.core.rng import stream
 from quantascope.families.classes import ORDERS, Correction, measure_claims
-from quantascope.families.curves import Series
 from quantascope.families.noise import Floor
+from quantascope.families.series import Series
 from quantascope.laws.shapes.null import p_value
 
 __all__ = ["SHAPES", "ShapesFound", "detect_shapes"]

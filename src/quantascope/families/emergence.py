@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from quantascope.core.rng import stream
 from quantascope.families.classes import CLAIMS, measure_claims
-from quantascope.families.curves import Series
 from quantascope.families.noise import Floor, Means
+from quantascope.families.series import Series
 
 __all__ = ["Emergence", "find_emergence"]
 

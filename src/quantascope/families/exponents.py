@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from quantascope.families.curves import Series
+from quantascope.families.series import Series
 from quantascope.laws.fitting.fit import fit
 from quantascope.laws.fitting.result import LawFit
 from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
@@ -63,7 +63,8 @@ class UseExponent:
     n_tasks: float = np.inf
     """Number of quanta, or of groups found, which are no more."""
     loss_before: float = float("nan")
-    """Mean loss with nothing learned [nat]; NaN where it is not known and has to be fitted."""
+    """Mean loss with nothing learned [nat]; NaN where it is not known. Fitted beside the constant
+    it would follow any curve, so there is no finite prediction without it."""
     reason: str = ""
 
 
@@ -237,9 +238,9 @@ def _why_no_floor(found: LawFit) -> str:
 def predict_exponent(use: UseExponent, series: Series, *, name: Name | None = None) -> Predicted:
     """Predict the exponent of a mean loss from the frequencies of use.
 
-    With finitely many quanta the loss is ``E + Delta sum_(n<k<=n_tasks) p_k``, steeper than
-    ``n^-alpha``; its constant (and Delta where `UseExponent.loss_before` is not known) is fitted
-    to the series, alpha held; then a straight line is put through it as through the data.
+    With finitely many quanta the loss is ``Delta sum_(n<k<=n_tasks) p_k``, which is steeper than
+    ``n^-alpha``; its constant is fitted to the series, alpha and Delta held; then a straight line
+    is put through it as through the data.
 
     Parameters
     ----------
@@ -262,7 +263,9 @@ def predict_exponent(use: UseExponent, series: Series, *, name: Name | None = No
         )  # fmt: skip
     ends = np.where(values > 0, values, np.nan)
     endless = [_endless(value, name) for value in ends]
-    finite = [_finite(value, use, series, name) for value in ends]
+    finite = [_finite(use.alpha, use, series, name)] * 3
+    if not use.lo == use.alpha == use.hi:
+        finite[1:] = [_finite(value, use, series, name) for value in ends[1:]]
     return Predicted(
         exponent=endless[0],
         lo=0.0 if values[1] <= 0 else endless[1],
@@ -279,7 +282,11 @@ def predict_exponent(use: UseExponent, series: Series, *, name: Name | None = No
 
 
 def _endless(alpha: float, name: Name) -> float:
-    return float(getattr(exponents(alpha), name)) if np.isfinite(alpha) else float("nan")
+    if np.isfinite(alpha):
+        return float(getattr(exponents(alpha), name))
+    if np.isnan(alpha):
+        return float("nan")
+    return float("inf") if name == "alpha_N" else 1.0  # an open end
 
 
 def _finite(
@@ -288,21 +295,19 @@ def _finite(
     """Give the finite exponent, its constant, and how far the curve lies off the theory's."""
     nothing = (float("nan"),) * 3
     loss = series.level_means()[0]
-    if not (np.isfinite(alpha) and 2 < use.n_tasks < _MOST_TASKS) or len(loss) < _FEWEST:
-        return nothing
-    if not (loss > 0).all():
+    known = np.isfinite([alpha, use.loss_before]).all() and 2 < use.n_tasks < _MOST_TASKS
+    if not known or len(loss) < _FEWEST or not (loss > 0).all():
         return nothing
     law, amount, constant = (
         ("quanta-finite-N", "N", "C") if name == "alpha_N" else ("quanta-finite-D", "D", "tau")
     )
-    known = {"E": _NO_FLOOR * loss.min(), "alpha": alpha, "n_tasks": float(use.n_tasks)}
-    if np.isfinite(use.loss_before):
-        known["Delta"] = use.loss_before
-    found = fit(law, {amount: series.x, "loss": loss}, objective="lsq-log", fixed=known)
+    held = {"E": _NO_FLOOR * loss.min(), "alpha": alpha, "n_tasks": float(use.n_tasks)}
+    held["Delta"] = use.loss_before
+    found = fit(law, {amount: series.x, "loss": loss}, objective="lsq-log", fixed=held)
     model = QuantaModel(
         alpha=alpha,
         n_tasks=use.n_tasks,
-        b=found.params["Delta"],
+        b=use.loss_before,
         capacity=found.params[constant] if name == "alpha_N" else 1.0,
         threshold=1.0 if name == "alpha_N" else found.params[constant],
     )
@@ -328,7 +333,7 @@ def compare(measured: Measured, predicted: Predicted, *, finite: bool = False) -
         0, or the prediction is not calibrated.
     """
     ends = (predicted.finite_lo, predicted.finite_hi) if finite else (predicted.lo, predicted.hi)
-    known = np.isfinite([measured.lo, measured.hi, *ends]).all()
+    known = not np.isnan([measured.lo, measured.hi, *ends]).any()
     if not (known and measured.identified and measured.lo > 0 and predicted.calibrated):
         return "not judged"
     return "agree" if measured.lo <= ends[1] and ends[0] <= measured.hi else "differ"

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from quantascope.families.curves import Series
 from quantascope.families.emergence import find_emergence
+from quantascope.families.series import Series
 from quantascope.theory.metrics import brier_score, exact_match, token_accuracy
 
 __all__ = ["METRICS", "Metric", "emergence_by_metric", "seen_as"]

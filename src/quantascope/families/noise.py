@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantascope.core.rng import stream
-from quantascope.families.curves import Series
+from quantascope.families.series import Series
 from quantascope.laws.shapes.moves import Design, make_design, noise_scale
 
 __all__ = ["Floor", "Means", "read_floor"]

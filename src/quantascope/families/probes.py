@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from quantascope.core.rng import stream
-from quantascope.families.curves import Series
 from quantascope.families.emergence import Emergence
+from quantascope.families.series import Series
 from quantascope.families.shares import wilson_interval
 
 __all__ = ["SkillMeans", "metric_verdicts", "skill_means", "to_miss"]

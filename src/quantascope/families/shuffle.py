@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from quantascope.core.progress import Advance, ignore_progress
 from quantascope.core.rng import stream
-from quantascope.families.curves import Series
+from quantascope.families.series import Series
 
 __all__ = ["shuffle_test"]
 

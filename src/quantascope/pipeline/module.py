@@ -242,6 +242,7 @@ def _write_losses(
         "n_params_total": n_total,
         "step": None,
         "n_tokens": None,
+        "n_unique": None,
         "seed": None,
         "weights_sha256": weights_sha256(module),
         "context_length": None,

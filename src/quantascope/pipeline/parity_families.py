@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
-from quantascope.families.curves import Scale, Series
+from quantascope.families.series import Scale, Series
 from quantascope.pipeline.parity import SweepTables
 from quantascope.theory.resources import Resource
 from quantascope.toys.estimators import best_evaluation, count_learned

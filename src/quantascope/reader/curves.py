@@ -11,16 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quantascope.core.errors import ArtefactError, DataError
-from quantascope.families.curves import (
-    Checkpoints,
-    LossCurves,
-    Series,
-    make_curves,
-    over_data,
-    over_sizes,
-    over_steps,
-)
+from quantascope.families.curves import Checkpoints, LossCurves, make_curves
 from quantascope.families.distribution import FIRST_BIN, LossDistribution
+from quantascope.families.series import Series, over_data, over_sizes, over_steps
 from quantascope.store.arrays import open_array
 from quantascope.store.check import stage_status
 from quantascope.store.folder import RunFolder

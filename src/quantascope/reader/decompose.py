@@ -147,7 +147,7 @@ def use_exponent(run: RunFolder, groups: Groups) -> UseExponent:
         lo=-line.hi - 1,
         hi=-line.lo - 1,
         calibrated=False,
-        source=f"frequency against rank of {len(frequency)} groups ({groups.by}), not calibrated",
+        source=f"frequency against rank of {len(frequency)} groups ({groups.by})",
         n_tasks=n_tasks,
         reason=line.reason,
     )
@@ -159,13 +159,12 @@ def _from_fits(run: RunFolder, n_tasks: float) -> UseExponent:
     rows = fits[fits.index.str.startswith("calibrated_") & fits["calibrated"].astype(bool)]
     calibrated = len(rows) > 0
     row = rows.iloc[0] if calibrated else fits.loc["envelope_slope"]
-    known = "calibrated" if calibrated else "not calibrated"
     return UseExponent(
         alpha=-float(row["estimate"]) - 1,
         lo=_or(-float(row["hi"]) - 1, -np.inf),
         hi=_or(-float(row["lo"]) - 1, np.inf),
         calibrated=calibrated,
-        source=f"{row.name}, slope {row['estimate']:.3g}, {known}",
+        source=f"{row.name}, slope {row['estimate']:.3g}",
         n_tasks=n_tasks,
         reason=str(row["reason"] or ""),
     )

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from quantascope.core.errors import DataError
-from quantascope.families.classes import ClassTable, Correction, classify
-from quantascope.families.curves import LossCurves, Series, over_sizes
+from quantascope.families.classes import MOST_LEVELS, ClassTable, Correction, classify
+from quantascope.families.curves import LossCurves
 from quantascope.families.detect import SHAPES, ShapesFound, detect_shapes
 from quantascope.families.emergence import Emergence, find_emergence
 from quantascope.families.genicity import Genicity, agreement, paper_rules, rule_by_class
 from quantascope.families.metrics import emergence_by_metric
 from quantascope.families.order import LearnedOrder, crossing_bounds, learned_order
+from quantascope.families.series import Series, over_sizes
 from quantascope.reader.curves import Over, Which, read_curves, run_series
 from quantascope.reader.groups import Groups, check_by, read_groups
 from quantascope.reader.probes import probe_series
@@ -192,6 +193,8 @@ def run_genicity(
 ) -> GenicityReport:
     """Sort predictions by the paper's rules in every seed, test them, and look for rare shapes.
 
+    Of more than 64 levels so many are tested, evenly in logs.
+
     Parameters
     ----------
     run
@@ -215,7 +218,7 @@ def run_genicity(
     curves = read_curves(run, which=which)
     if over == "steps" and step is not None:
         raise ValueError("step: sizes are compared at a step; leave it out over steps")
-    series = run_series(curves, over, at=step, complete=complete)
+    series = run_series(curves, over, at=step, complete=complete).thinned(MOST_LEVELS)
     by_seed = _by_seed(curves, step) if over == "sizes" else {}
     classes, shapes, untested = None, None, ""
     try:
@@ -250,6 +253,8 @@ def run_emergence(
 ) -> Emerged:
     """Find when groups of predictions, single ones or probes were learned.
 
+    Of more than 64 levels so many are taken, evenly in logs.
+
     Parameters
     ----------
     run
@@ -280,7 +285,7 @@ def run_emergence(
             run, over, at=at, complete=complete, threshold=threshold, level=level, seed=seed
         )
     curves = read_curves(run, which="selected" if by == "cluster" else which)
-    series = run_series(curves, over, at=at, complete=complete)
+    series = run_series(curves, over, at=at, complete=complete).thinned(MOST_LEVELS)
     group, facts = None, _singles(curves)
     if by != "pred":
         groups = read_groups(run, curves.pred, by, least=least)

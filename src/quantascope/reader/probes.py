@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from quantascope.core.errors import ArtefactError, DataError
-from quantascope.families.curves import Checkpoints, LossCurves, Series, make_curves
+from quantascope.families.curves import Checkpoints, LossCurves, make_curves
 from quantascope.families.emergence import Emergence, find_emergence
 from quantascope.families.probes import SkillMeans, metric_verdicts, skill_means, to_miss
+from quantascope.families.series import Series
 from quantascope.reader.curves import Over, run_series, size_of_steps
 from quantascope.store.arrays import open_array
 from quantascope.store.check import stage_status

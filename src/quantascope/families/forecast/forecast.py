@@ -139,7 +139,7 @@ def forecast(
 
     Examples
     --------
-    >>> from quantascope.families.curves import Series
+    >>> from quantascope.families.series import Series
     >>> from quantascope.families.forecast.seen import see
     >>> x = np.geomspace(1e5, 1e7, 5)
     >>> losses = 1 + 3 * (x / 1e5) ** -np.linspace(0.2, 0.8, 40)[:, None]

@@ -406,9 +406,9 @@ def _improve(found: Hierarchy, z: Floats, use: Floats, *, settle: bool) -> Hiera
     n_noise = len(prior.noise)
     by_shape = weight.reshape(len(z), -1, n_noise)
     noise = by_shape.sum(axis=(0, 1)) + _PSEUDO / n_noise
-    types = np.bincount(shapes.type_of, weights=by_shape.sum(axis=(0, 2)))
-    start = np.append(np.full(len(types) - 1, (1 - _NEVER) / (len(types) - 1)), _NEVER)
-    types += _PSEUDO * start
+    of_type = np.bincount(shapes.type_of, weights=by_shape.sum(axis=(0, 2)))
+    start = np.append(np.full(len(of_type) - 1, (1 - _NEVER) / (len(of_type) - 1)), _NEVER)
+    types = np.asarray(of_type + _PSEUDO * start, dtype=np.float64)
     mean, covariance = _ends(prior, table, weight, z, floor=found.floor)
     moved = replace(
         prior,

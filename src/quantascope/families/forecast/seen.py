@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantascope.families.curves import Scale, Series
+from quantascope.families.series import Scale, Series
 
 __all__ = ["Floats", "Seen", "check_targets", "see"]
 
