@@ -96,7 +96,17 @@ def make_run(folder: Path, world: World) -> RunFolder:
     folder.mkdir(parents=True, exist_ok=True)
     run = RunFolder(folder)
     run.config_path.write_text('[corpus]\nsource = ["made up"]\n', encoding="utf-8")
-    for make in (_corpus, _losses, _selection, _curves, _sketch, _graph, _clusters, _labels, _ranks):
+    for make in (
+        _corpus,
+        _losses,
+        _selection,
+        _curves,
+        _sketch,
+        _graph,
+        _clusters,
+        _labels,
+        _ranks,
+    ):
         make(run, world)
     _fits(run)
     return run

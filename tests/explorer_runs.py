@@ -51,9 +51,7 @@ def hostile_lines() -> str:
     lines = []
     for i, word in enumerate((*WORDS, LONG, "\ud800")):
         one = base | {"clusters": [world.names[i % 9]], "author": word, "text": word}
-        lines += [
-            one | {"id": f"{i}-{op}", "op": op} for op in ("rename", "tag", "note")
-        ]
+        lines += [one | {"id": f"{i}-{op}", "op": op} for op in ("rename", "tag", "note")]
     for i, name in enumerate(CLUSTER_IDS):
         lines.append(base | {"id": name, "op": "rename", "clusters": [name], "text": SCRIPT})
         lines.append(base | {"id": f"u{i}", "op": "undo", "of": name})
@@ -94,7 +92,13 @@ def addresses(client: TestClient, run: str = "made") -> list[str]:
     base, cluster = f"/r/{run}", hostile_world().names[0]
     search = [
         f"{base}/search?{urlencode({'q': q, 'mode': mode})}"
-        for q, mode in ((SCRIPT, "text"), ("e", "text"), ("o.*", "regex"), ("0", "token"), ("(", "regex"))
+        for q, mode in (
+            (SCRIPT, "text"),
+            ("e", "text"),
+            ("o.*", "regex"),
+            ("0", "token"),
+            ("(", "regex"),
+        )
     ]
     found = [page.path for page in pages() if "{" not in page.path]
     return [

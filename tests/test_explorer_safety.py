@@ -93,14 +93,15 @@ def test_bodies_and_addresses_are_bounded(hostile_runs):
 )  # fmt: skip
 def test_no_address_leads_out_of_the_runs(hostile_runs, path):
     answer = ask(hostile_runs).get(path, follow_redirects=True)
-    assert answer.status_code in (404, 200 if "made/../../x" in path else 404)
+    assert answer.status_code in (200, 404)
     assert has_policy(answer)
-    assert "root:" not in answer.text
-    assert "Traceback" not in answer.text
+    if answer.status_code == 200:  # clients take dots out themselves
+        assert answer.url.path in ("/", "/made", "/r/made")
+    for inner in ("root:", "Traceback", "[corpus]", "make_app"):
+        assert inner not in answer.text
 
 
-NUMBERS = ("-1", "0", "9" * 4_000, "1e400", "nan", "inf", "1_0", "0x10", "\u0661\u0662\u0663", " 5", "5 ", "+5",
-           "\x00", "", "--", "1" + "0" * 18)  # fmt: skip
+NUMBERS = ("-1", "9" * 4_000, "1e400", "nan", "1_0", "\u0661\u0662", "\x00", "1" + "0" * 18)
 
 
 def test_odd_numbers_in_addresses_get_a_page_or_a_clear_refusal(hostile_runs):
@@ -128,13 +129,23 @@ def test_every_answer_has_the_policy_and_none_a_place_of_this_machine(hostile_ru
     for path in (*asked, *twins):
         answer = client.get(path)
         assert has_policy(answer), path
-        for secret in (str(hostile_runs), str(hostile_runs.resolve()), socket.gethostname() + '"', "Traceback"):
+        for secret in (
+            str(hostile_runs),
+            str(hostile_runs.resolve()),
+            socket.gethostname() + '"',
+            "Traceback",
+        ):
             assert secret.encode() not in answer.content, path
 
 
 def test_a_redirect_stays_here_and_holds_no_token(hostile_runs):
     client = ask(hostile_runs, token="s3cret")
-    for path in ("/r/made?token=s3cret&n=1", "//evil.example?token=s3cret", "/%0d%0ax?token=s3cret"):
+    for path in (
+        "/r/made?token=s3cret&n=1",
+        "//evil.example?token=s3cret",
+        "/%0d%0ax?token=s3cret",
+    ):
+        client.cookies.clear()
         answer = client.get(HOST + path)
         assert answer.status_code == 303
         target = answer.headers["location"]
@@ -147,7 +158,13 @@ def test_a_redirect_stays_here_and_holds_no_token(hostile_runs):
 def test_back_leads_to_this_run_only(own_runs):
     client = ask(own_runs)
     form = FORM | {"clusters": cluster_of(client)}
-    for back in ("//evil.example", "http://evil.example", "/r/other/x", "javascript:alert(1)", "/r/made/\r\nx: y"):
+    for back in (
+        "//evil.example",
+        "http://evil.example",
+        "/r/other/x",
+        "javascript:alert(1)",
+        "/r/made/\r\nx: y",
+    ):
         answer = client.post("/r/made/annotations", data=form | {"back": back})
         assert answer.headers["location"].startswith("/r/made/")
         assert "x" not in answer.headers
@@ -155,7 +172,15 @@ def test_back_leads_to_this_run_only(own_runs):
 
 def test_beyond_this_machine_the_token_is_wanted(hostile_runs):
     client = ask(hostile_runs, host="0.0.0.0", token="s3cret")
-    for path in ("/", "/r/made", "/static/explorer.js", "/nothing", "/?token=", "/?token=s3cre", "/?token=é"):
+    for path in (
+        "/",
+        "/r/made",
+        "/static/explorer.js",
+        "/nothing",
+        "/?token=",
+        "/?token=s3cre",
+        "/?token=é",
+    ):
         assert client.get(path).status_code == 401, path
     for cookie in ("", "s3cretx", "S3CRET", "\u00e9"):
         header = f"{COOKIE}={cookie}".encode("latin-1")
@@ -208,35 +233,49 @@ def _other_run(own_runs, tmp_path):
     return shutil.copytree(own_runs / "made", tmp_path / "other")
 
 
-def test_a_damaged_run_gives_a_clear_page(own_runs):
-    """Each file in turn is emptied, cut, flipped and removed; no page fails without saying so."""
-    run = own_runs / "made"
-    files = [
-        path for path in sorted(run.rglob("*"))
-        if path.is_file() and path.suffix in (".json", ".parquet", ".npy", ".toml")
-    ]  # fmt: skip
-    assert len(files) > 25
-    for path in files:
-        whole = path.read_bytes()
-        middle = len(whole) // 2
-        flipped = whole[:middle] + bytes(255 - b for b in whole[middle : middle + 64]) + whole[middle + 64 :]
-        for damage in (b"", whole[:middle], flipped, None):
-            path.write_bytes(damage) if damage is not None else path.unlink()
-            _look(own_runs, run, path)
-        path.write_bytes(whole)
-    client = ask(own_runs)
-    assert all(client.get(path).status_code == 200 for path in ("/r/made", "/r/made/quanta"))
+def damages(path):
+    """Ways to spoil a file: emptied, cut, flipped in its middle, removed."""
+    whole = path.read_bytes()
+    at = len(whole) // 2
+    flipped = whole[:at] + bytes(255 - byte for byte in whole[at : at + 64]) + whole[at + 64 :]
+    return b"", whole[:at], flipped, None
 
 
-def _look(root, run, path):
+def files_of(run):
+    kinds = (".json", ".parquet", ".npy", ".toml")
+    found = [path for path in sorted(run.rglob("*")) if path.suffix in kinds and path.is_file()]
+    assert len(found) > 25
+    return found
+
+
+def look(root, path, damage):
+    """Damage a file, look at every kind of page, mend it."""
+    whole = path.read_bytes()
+    path.unlink() if damage is None else path.write_bytes(damage)
     client = ask(root)
-    for address in ("/", "/r/made", "/r/made/quanta", "/r/made/quanta/1", "/r/made/tokens/9"):
+    for address in ("/", "/r/made", "/r/made/quanta/1", "/r/made/tokens/9"):
         answer = client.get(address)
         assert answer.status_code in (200, 404, 500), (path, address)
         assert has_policy(answer)
         assert "<main" in answer.text
         assert "Traceback" not in answer.text
-        assert str(run.parent) not in answer.text, (path, address)
+        assert str(root) not in answer.text, (path, address)
+    path.write_bytes(whole)
+
+
+def test_a_damaged_run_gives_a_clear_page(own_runs):
+    """Every third file, spoilt in one of four ways; the slow twin takes all in all ways."""
+    for i, path in enumerate(files_of(own_runs / "made")[::3]):
+        look(own_runs, path, damages(path)[i % 4])
+    client = ask(own_runs)
+    assert all(client.get(path).status_code == 200 for path in ("/r/made", "/r/made/quanta"))
+
+
+@pytest.mark.slow
+def test_a_run_damaged_in_every_way_gives_a_clear_page(own_runs):
+    for path in files_of(own_runs / "made"):
+        for damage in damages(path):
+            look(own_runs, path, damage)
 
 
 def test_a_run_that_cannot_be_written_says_so_without_its_path(own_runs):
@@ -253,7 +292,7 @@ def test_names_of_folders_that_hide_something_are_not_listed(own_runs):
         os.rename(own_runs / "made", os.fsencode(own_runs) + b"/" + name)
         assert ask(own_runs).get("/runs.json").json()["runs"] == []
         os.rename(os.fsencode(own_runs) + b"/" + name, own_runs / "made")
-    (own_runs / "made").rename(own_runs / "<b>&amp;%2e")
+    (own_runs / "made").rename(own_runs / "<b>&amp; '")
     client = ask(own_runs)
     assert "<b>" not in client.get("/").text
-    assert client.get("/r/%3Cb%3E%26amp%3B%252e/about").status_code == 200
+    assert client.get("/r/%3Cb%3E%26amp%3B%20'/about").status_code == 200

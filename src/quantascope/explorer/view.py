@@ -74,8 +74,10 @@ class View:
     def stages(self) -> list[dict[str, Any]]:
         """State of each stage, as ``quantascope status`` says it."""
         found = [stage_status(self.run.folder, kind, {}) for kind in WAY]
+        place = f"{self.run.folder.root.parent}/"
         return [
-            {"stage": s.kind, "state": s.state, "bytes": s.n_bytes, "why": s.why} for s in found
+            {"stage": s.kind, "state": s.state, "bytes": s.n_bytes, "why": s.why.replace(place, "")}
+            for s in found
         ]
 
     @property
