@@ -39,11 +39,13 @@ class World:
 
     @cached_property
     def offsets(self) -> np.ndarray:
+        """Start of each document, and the end."""
         n_docs = -(-self.n_preds // (self.doc_tokens - 1))
         return np.arange(n_docs + 1) * self.doc_tokens
 
     @cached_property
     def preds(self) -> np.ndarray:
+        """Tokens that are predicted: all but the first of each document."""
         tokens = np.arange(self.offsets[-1])
         return tokens[tokens % self.doc_tokens > 0][: self.n_preds]
 
@@ -59,6 +61,7 @@ class World:
 
     @cached_property
     def names(self) -> list[str]:
+        """Ids of the clusters."""
         return [f"c{(i * 2_654_435_761) % 2**32:08x}" for i in range(self.n_clusters)]
 
     @cached_property
@@ -305,6 +308,7 @@ def _fits(run: RunFolder) -> None:
 
 
 def main() -> None:
+    """Make the run that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--preds", type=int, default=1_000_000)

@@ -1,6 +1,6 @@
-"""Runs for the explorer's tests, whose every word, name and note is hostile, and who asks for them.
+"""Runs for the explorer's tests, every word, name and note hostile, and clients that ask for them.
 
-What is hostile cannot run where it is escaped; where it is not, `MARK` appears in the page as markup.
+What is hostile cannot run where it is escaped; where it is not, `MARK` stands in the page as markup.
 """
 
 import json
@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from scripts.explorer_run import World, make_run
 from starlette.testclient import TestClient
 
 from quantascope.explorer.app import make_app
-from scripts.explorer_run import World, make_run
 
 HOST = "http://127.0.0.1:8765"
 SCRIPT = "<script>document.title='owned'</script>"
@@ -87,19 +87,11 @@ def ask(root: Path, **options) -> TestClient:
     )
 
 
-def addresses(client: TestClient, run: str = "made") -> list[str]:
+def addresses(run: str = "made") -> list[str]:
     """Addresses of every kind of page of a run."""
     base, cluster = f"/r/{run}", hostile_world().names[0]
-    search = [
-        f"{base}/search?{urlencode({'q': q, 'mode': mode})}"
-        for q, mode in (
-            (SCRIPT, "text"),
-            ("e", "text"),
-            ("o.*", "regex"),
-            ("0", "token"),
-            ("(", "regex"),
-        )
-    ]
+    asked = [(SCRIPT, "text"), ("e", "text"), ("o.*", "regex"), ("0", "token"), ("(", "regex")]
+    search = [f"{base}/search?{urlencode({'q': q, 'mode': mode})}" for q, mode in asked]
     found = [page.path for page in pages() if "{" not in page.path]
     return [
         "/",

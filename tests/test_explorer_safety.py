@@ -1,5 +1,6 @@
 """The explorer and the network: who may ask, how much, what an answer may give away."""
 
+# ruff: noqa: F811, E501, D102  fixtures are imported; tables of odd values are read by the line
 import os
 import socket
 
@@ -122,7 +123,7 @@ def test_odd_numbers_in_addresses_get_a_page_or_a_clear_refusal(hostile_runs):
 
 def test_every_answer_has_the_policy_and_none_a_place_of_this_machine(hostile_runs):
     client = ask(hostile_runs)
-    asked = [*addresses(client), "/static/explorer.js", "/static/explorer.css", "/nothing", "/r/nothing",
+    asked = [*addresses(), "/static/explorer.js", "/static/explorer.css", "/nothing", "/r/nothing",
              "/r/made/", "/r/made/quanta?sort=wrong", "/r/made/search?mode=regex&q=("]  # fmt: skip
     twins = ["/runs.json", "/r/made/overview.json", "/r/made/about.json", "/r/made/quanta.csv",
              "/r/made/quanta.parquet", "/r/made/quanta.json", "/r/nothing/quanta.json"]  # fmt: skip
@@ -289,9 +290,9 @@ def test_a_run_that_cannot_be_written_says_so_without_its_path(own_runs):
 
 def test_names_of_folders_that_hide_something_are_not_listed(own_runs):
     for name in (b"a\xffb", "\u202eabc".encode(), b"a\nb"):
-        os.rename(own_runs / "made", os.fsencode(own_runs) + b"/" + name)
+        (own_runs / "made").rename(own_runs / os.fsdecode(name))
         assert ask(own_runs).get("/runs.json").json()["runs"] == []
-        os.rename(os.fsencode(own_runs) + b"/" + name, own_runs / "made")
+        (own_runs / os.fsdecode(name)).rename(own_runs / "made")
     (own_runs / "made").rename(own_runs / "<b>&amp; '")
     client = ask(own_runs)
     assert "<b>" not in client.get("/").text

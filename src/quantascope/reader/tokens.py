@@ -11,7 +11,14 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-__all__ = ["decode_tokens", "render_context", "render_text", "render_tokens", "visible"]
+__all__ = [
+    "decode_tokens",
+    "name_controls",
+    "render_context",
+    "render_text",
+    "render_tokens",
+    "visible",
+]
 
 _SHOWN: Final = {"\n": "⏎\n", "\t": "→", " ": "·", "\r": "␍"}
 _HIDDEN_CATEGORIES: Final = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
@@ -43,6 +50,13 @@ def visible(text: str, *, max_chars: int = _MAX_CHARS) -> str:
             continue
         shown.append(_SHOWN.get(character) or _named(character))
     return "".join(shown) + ("…" if len(text) > max_chars else "")
+
+
+def name_controls(text: str) -> str:
+    """Show control, format and direction characters by their code; spaces and lines stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c in " \n\t" else _named(c) for c in text)
 
 
 def decode_tokens(pieces: Sequence[bytes]) -> list[str]:
