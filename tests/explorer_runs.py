@@ -1,6 +1,6 @@
 """Runs for the explorer's tests, every word, name and note hostile, and clients that ask for them.
 
-What is hostile cannot run where it is escaped; where it is not, `MARK` stands in the page as markup.
+What is hostile cannot run where it is escaped; where it is not, a page holds `MARK` as markup.
 """
 
 import json
@@ -97,7 +97,8 @@ def addresses(run: str = "made") -> list[str]:
         "/",
         *(f"{base}{path}" for path in found),
         f"{base}/quanta?{urlencode({'q': SCRIPT})}",
-        f"{base}/quanta/{cluster}", f"{base}/quanta/{cluster}?align=1&order=loss&n=100", f"{base}/quanta/1",
+        f"{base}/quanta/{cluster}", f"{base}/quanta/{cluster}?align=1&order=loss&n=100",
+        f"{base}/quanta/1",
         f"{base}/tokens/1", f"{base}/tokens/1999",
         *search,
     ]  # fmt: skip
