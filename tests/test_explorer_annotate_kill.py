@@ -9,10 +9,10 @@ import time
 
 import httpx
 import pytest
+from scripts.explorer_run import World, make_run, plain_words
 
 from quantascope.core.rng import stream
 from quantascope.reader.annotations import read_log
-from scripts.explorer_run import World, make_run, plain_words
 
 KILLS = 10
 ROUND_S = 30.0

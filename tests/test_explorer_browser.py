@@ -307,7 +307,8 @@ def test_the_keyboard_reaches_every_control(page):
             page.evaluate(
                 "(() => { const e = document.activeElement; e.dataset.n ??= Math.random();"
                 " const s = getComputedStyle(e);"
-                " return e === document.body ? '' : e.dataset.n + (s.outlineStyle === 'none' ? '!' : ''); })()"
+                " const mark = s.outlineStyle === 'none' ? '!' : '';"
+                " return e === document.body ? '' : e.dataset.n + mark; })()"
             )
         )
     seen.discard("")
