@@ -210,12 +210,7 @@ def test_without_escaping_these_tests_fail(hostile_runs, monkeypatch, where):
     """The twin: escaping taken out in one place, hostile markup comes through and is noticed."""
     raw = lambda text, **_: Markup(text)  # noqa: E731
     if where == "tokens":
-
-        class Unescaped(Markup):
-            def format(self, *args, **kwargs):
-                return Markup(str(self).format(*args, **kwargs))
-
-        monkeypatch.setattr(tokens, "Markup", Unescaped)
+        monkeypatch.setattr(tokens, "escape", raw)
     elif where == "template":
         environment = render._environment.__wrapped__()
         environment.autoescape = False

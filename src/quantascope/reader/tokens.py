@@ -42,6 +42,8 @@ def visible(text: str, *, max_chars: int = _MAX_CHARS) -> str:
         Spaces as ``·``, line ends as ``⏎`` and a break, tabs as ``→``; control, format and
         direction characters as ``⟨U+202E⟩``. Not escaped.
     """
+    if len(text) <= max_chars and text.isascii() and text.isprintable():
+        return text.replace(" ", "·")
     shown: list[str] = []
     combining = 0
     for character in text[:max_chars]:
@@ -123,15 +125,15 @@ def render_tokens(pieces: Sequence[bytes], target: int, *, level: Sequence[int])
         Safe HTML: a ``<span>`` for each token, a ``<mark>`` for the target.
     """
     texts = decode_tokens(pieces)
-    parts = [
-        Markup('<{0} class="l{1}">{2}</{0}>').format(
-            Markup("mark" if i == target else "span"),
-            int(level[i]),
-            visible(text) or ("⟨part of a character⟩" if i == target else ""),
+    tags = ["span"] * len(texts)
+    tags[target] = "mark"
+    texts[target] = texts[target] or "⟨part of a character⟩"
+    return Markup(
+        "".join(
+            f'<{tag} class="l{int(shade)}">{escape(visible(text))}</{tag}>'
+            for tag, shade, text in zip(tags, level, texts, strict=True)
         )
-        for i, text in enumerate(texts)
-    ]
-    return Markup("").join(parts)
+    )
 
 
 def _named(character: str) -> str:
