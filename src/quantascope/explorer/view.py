@@ -24,6 +24,7 @@ from quantascope.reader.families import Emerged, run_emergence
 from quantascope.reader.run import Run
 from quantascope.reader.tokens import decode_tokens, render_text, render_tokens
 from quantascope.store.check import stage_status
+from quantascope.store.manifest import Manifest
 from quantascope.store.schema import WAY
 from quantascope.store.tables import read_table
 
@@ -67,7 +68,11 @@ class View:
 
     def has(self, *kinds: str) -> bool:
         """Tell whether these artefacts are there."""
-        return all(self.run.folder.manifest(kind) is not None for kind in kinds)
+        return all(self.manifest(kind) is not None for kind in kinds)
+
+    def manifest(self, kind: str) -> Manifest | None:
+        """Give the manifest of a stage, None where it has not finished; read and checked once."""
+        return self.of_run.get(("manifest", kind), lambda: self.run.folder.manifest(kind))
 
     @property
     def log_path(self) -> Path:

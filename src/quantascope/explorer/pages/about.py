@@ -14,7 +14,7 @@ def show(asked: Asked) -> Shown:
     folder = asked.view.run.folder
     stages: list[dict[str, Any]] = []
     for kind in KINDS:
-        manifest = folder.manifest(kind)
+        manifest = asked.view.manifest(kind)
         if manifest is not None:
             stages.append(
                 {
