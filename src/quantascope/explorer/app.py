@@ -7,9 +7,11 @@ the same with .json, .csv, .parquet: what the page shows, as plain data
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
@@ -75,10 +77,18 @@ def make_app(
     routes.append(Route("/r/{run}/annotations", _annotating(runs), methods=["POST"]))
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(GZipMiddleware)],
+        middleware=[Middleware(GZipMiddleware, compresslevel=3)],  # loopback is fast, 9 is not
         exception_handlers={HTTPException: _refused},
+        lifespan=partial(_lifespan, runs),
     )
     return Guard(app, hosts=allowed_hosts(host, port), token=token, writable=True)
+
+
+@asynccontextmanager
+async def _lifespan(runs: Runs, _app: Starlette) -> AsyncIterator[None]:
+    """Read the run that changed last while its owner still looks at the list."""
+    Thread(target=runs.warm, daemon=True).start()
+    yield
 
 
 async def _refused(request: Request, error: Exception) -> Response:
