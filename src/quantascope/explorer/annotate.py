@@ -98,7 +98,7 @@ def append(path: Path, one: Annotation) -> None:
     A line that an earlier crash cut short is closed first, so that it spoils no other.
     """
     line = (json.dumps(asdict(one), ensure_ascii=False) + "\n").encode()
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = os.fstat(descriptor).st_size

@@ -6,20 +6,25 @@ the same with .json, .csv, .parquet: what the page shows, as plain data
 /static/...                style and script
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from quantascope.core.errors import QuantascopeError
 from quantascope.explorer.annotate import append, make_annotation
@@ -33,7 +38,9 @@ from quantascope.explorer.safety import Guard, allowed_hosts
 
 __all__ = ["make_app"]
 
+_LOG: Final = logging.getLogger(__name__)
 _FORMS: Final = ("json", "csv", "parquet")
+_MOST_FIELDS: Final = 20
 _TYPES: Final = {
     "json": "application/json",
     "csv": "text/csv; charset=utf-8",
@@ -43,7 +50,7 @@ _TYPES: Final = {
 
 def make_app(
     root: Path, *, host: str = "127.0.0.1", port: int = 8765, token: str | None = None
-) -> Starlette:
+) -> ASGIApp:
     """Make the application.
 
     Parameters
@@ -68,8 +75,27 @@ def make_app(
             routes.append(Route(twin, _endpoint(runs, page, form)))
         routes.append(Route(path, _endpoint(runs, page, "html")))
     routes.append(Route("/r/{run}/annotations", _annotating(runs), methods=["POST"]))
-    guard = Middleware(Guard, hosts=allowed_hosts(host, port), token=token, writable=True)
-    return Starlette(routes=routes, middleware=[guard, Middleware(GZipMiddleware)])
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(GZipMiddleware, compresslevel=3)],  # loopback is fast, 9 is not
+        exception_handlers={HTTPException: _refused},
+        lifespan=partial(_lifespan, runs),
+    )
+    return Guard(app, hosts=allowed_hosts(host, port), token=token, writable=True)
+
+
+@asynccontextmanager
+async def _lifespan(runs: Runs, _app: Starlette) -> AsyncIterator[None]:
+    """Read the run that changed last while its owner still looks at the list."""
+    Thread(target=runs.warm, daemon=True).start()
+    yield
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Say what the routes refuse: no such address, no such method."""
+    code = getattr(error, "status_code", 500)
+    form = request.url.path.rpartition(".")[2]
+    return _failed("json" if form == "json" else "html", code, getattr(error, "detail", ""))
 
 
 async def _answer_runs(runs: Runs, request: Request) -> Response:
@@ -90,45 +116,65 @@ def _endpoint(runs: Runs, page: Page, form: str) -> Callable[[Request], Any]:
 def _annotating(runs: Runs) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         body = await request.body()
-        fields = dict(parse_qsl(body.decode(errors="replace"), max_num_fields=20))
-        return await run_in_threadpool(_annotate, runs, request.path_params["run"], fields)
+        name = request.path_params["run"]
+        return await run_in_threadpool(
+            _guarded, runs, "html", name, make=lambda: _annotate(runs, name, body)
+        )
 
     return answer
 
 
-def _annotate(runs: Runs, name: str, fields: dict[str, str]) -> Response:
+def _annotate(runs: Runs, name: str, body: bytes) -> Response:
     """Write what a form sent, then lead back to where it was sent from."""
     try:
-        view = runs.view(name)
-        known = frozenset(one.id for one in view.log[0])
-        append(view.log_path, make_annotation(fields, view.groups, known=known))
-    except KeyError:
-        return _failed("html", 404, f"{name}: no such run")
-    except (BadQueryError, QuantascopeError) as error:
-        return _failed("html", 400, str(error))
-    except OSError as error:
-        return _failed("html", 500, f"not written: {error}")
+        fields = dict(parse_qsl(body.decode(errors="replace"), max_num_fields=_MOST_FIELDS))
+    except ValueError as error:
+        raise BadQueryError(f"form: more than {_MOST_FIELDS} fields found") from error
+    view = runs.view(name)
+    known = frozenset(one.id for one in view.log[0])
+    one = make_annotation(fields, view.groups, known=known)
+    append(view.log_path, one)
     back, home = fields.get("back", ""), f"/r/{quote(name)}/"
-    return RedirectResponse(back if back.startswith(home) else f"{home}annotations", 303)
+    if one.op in ("merge", "split"):  # the page it was sent from is gone
+        back = f"{home}quanta/{runs.view(name).successors(one.clusters[0])[0]}"
+    if one.op == "hide" or not back.startswith(home):
+        back = f"{home}annotations"
+    return RedirectResponse(back, 303)
 
 
 def _answer(runs: Runs, page: Page, form: str, request: Request) -> Response:
-    """Answer one request for a page of a run; what goes wrong becomes a page that says it."""
+    """Answer one request for a page of a run."""
     path = dict(request.path_params)
     name = path.pop("run")
-    try:
+    query = Query(dict(request.query_params))
+
+    def make() -> Response:
         view = runs.view(name)
         missing = [kind for kind in page.needs if not view.has(kind)]
         if missing:
             raise KeyError(f"this run has no {', '.join(missing)} yet")
-        asked = Asked(view=view, query=Query(dict(request.query_params)), path=path)
+        asked = Asked(view=view, query=query, path=path)
         return _respond(page, page.show(asked), form, asked)
+
+    return _guarded(runs, form, name, make=make)
+
+
+def _guarded(runs: Runs, form: str, name: str, *, make: Callable[[], Response]) -> Response:
+    """Make an answer; what goes wrong becomes a page that says it, without path or trace."""
+    try:
+        return make()
     except KeyError as error:
         return _failed(form, 404, f"{name}: {error.args[0]}" if error.args else name)
     except BadQueryError as error:
         return _failed(form, 400, str(error))
-    except (QuantascopeError, OSError) as error:
-        return _failed(form, 500, str(error))
+    except QuantascopeError as error:
+        return _failed(form, 500, runs.without_paths(str(error)))
+    except OSError as error:
+        return _failed(form, 500, f"{name}: {error.strerror or 'file not read or written'}")
+    except Exception:  # damaged artefacts fail in ways that nobody has thought of
+        _LOG.exception("%s: page not made", name)
+        why = "this page could not be made; `quantascope validate` tells whether the run is damaged"
+        return _failed(form, 500, f"{name}: {why}")
 
 
 def _respond(page: Page, shown: Shown, form: str, asked: Asked) -> Response:

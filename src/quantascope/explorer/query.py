@@ -52,7 +52,7 @@ class Query:
         if not found:
             return None
         try:
-            value = float(found[:40])
+            value = float(found) if len(found) <= 40 else math.nan
         except ValueError:
             value = math.nan
         if not math.isfinite(value):

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from quantascope import __version__
 from quantascope.core.numbers import plain
 from quantascope.explorer.spark import bar
-from quantascope.reader.tokens import render_text
+from quantascope.reader.tokens import name_controls, render_text
 
 __all__ = ["STATIC", "as_csv", "as_json", "as_parquet", "render"]
 
@@ -34,12 +34,18 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("quantascope.explorer"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"num": _number, "count": _count, "visible": render_text}
     environment.globals |= {"version": __version__, "asset": _asset, "bar": _bar}
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """Name control and direction characters in whatever a template shows; escaping follows."""
+    return name_controls(value) if type(value) is str else value
 
 
 @cache

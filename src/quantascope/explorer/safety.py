@@ -9,7 +9,6 @@ nothing else: no inline script, no outgoing request.
 import hmac
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -73,9 +72,12 @@ class Guard:
         await self._app(scope, receive, guarded)
 
     def _refuse(self, request: Request) -> Response | None:
-        if len(request.scope.get("raw_path") or b"") + len(request.url.query) > _MOST_URL:
+        scope = request.scope
+        path = scope.get("raw_path") or scope["path"].encode()
+        if len(path) + len(scope["query_string"]) > _MOST_URL:
             return PlainTextResponse(f"address longer than {_MOST_URL} bytes\n", 414)
-        if request.headers.get("host", "").lower() not in self._hosts:
+        hosts = request.headers.getlist("host")
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return PlainTextResponse("host not served here\n", 421)
         if self._token is not None and not self._knows_token(request):
             return self._ask_token(request)
@@ -90,7 +92,8 @@ class Guard:
         """Take the token out of the address into a cookie, once; refuse what lacks it."""
         if request.method in _SAFE and _same(request.query_params.get("token", ""), self._token):
             plain = request.url.remove_query_params("token")
-            answer = RedirectResponse(f"{plain.path}?{plain.query}".rstrip("?"), 303)
+            path = "/" + plain.path.lstrip("/")  # "//name" would lead to another host
+            answer = RedirectResponse(f"{path}?{plain.query}".rstrip("?"), 303)
             answer.set_cookie(COOKIE, str(self._token), httponly=True, samesite="strict")
             return answer
         return PlainTextResponse("token missing: open the address that was printed\n", 401)
@@ -100,15 +103,25 @@ class Guard:
             return PlainTextResponse("this explorer is read-only\n", 403)
         if request.method != "POST":
             return PlainTextResponse("method not allowed\n", 405)
-        origin = request.headers.get("origin", "")
-        if urlsplit(origin).netloc.lower() != request.headers["host"].lower():
+        ours = [f"http://{request.headers['host'].lower()}"]
+        if [origin.lower() for origin in request.headers.getlist("origin")] != ours:
             return PlainTextResponse("changes are taken from the explorer's own pages only\n", 403)
-        length = request.headers.get("content-length", "")
-        if not length.isdigit() or int(length) > _MOST_BODY:
+        if not _is_short(request.headers.getlist("content-length")):
             return PlainTextResponse(f"body of at most {_MOST_BODY} bytes expected\n", 413)
         return None
 
 
+def _is_short(lengths: list[str]) -> bool:
+    """Tell whether one length is given, and a body of it is not too long."""
+    return (
+        len(lengths) == 1
+        and lengths[0].isascii()
+        and lengths[0].isdigit()
+        and len(lengths[0]) < 10
+        and int(lengths[0]) <= _MOST_BODY
+    )
+
+
 def _same(given: str, wanted: str | None) -> bool:
     """Compare in constant time."""
-    return hmac.compare_digest(given.encode(), (wanted or "").encode())
+    return hmac.compare_digest(given.encode(errors="replace"), (wanted or "").encode())

@@ -16,15 +16,22 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
+from quantascope.explorer.kept import Kept
 from quantascope.explorer.search import TextIndex
 from quantascope.reader.annotations import FILE, Annotation, Group, read_log, replay
+from quantascope.reader.curves import Over
 from quantascope.reader.families import Emerged, run_emergence
-from quantascope.reader.run import FEATURE_WORDS, Run
+from quantascope.reader.run import Run
 from quantascope.reader.tokens import decode_tokens, render_text, render_tokens
 from quantascope.store.check import stage_status
+from quantascope.store.manifest import Manifest
 from quantascope.store.schema import WAY
+from quantascope.store.tables import read_table
 
-__all__ = ["Context", "View"]
+__all__ = ["Context", "Labels", "View"]
+
+_COLUMNS: Final = 16
+"""Models whose losses stay in memory: 4 MB a million predictions each."""
 
 _LEVELS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
 """Losses [nat] at which the shading of a token changes."""
@@ -51,13 +58,21 @@ class Context:
 class View:
     """What the pages show of one run: its clusters as people left them."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, of_run: Kept | None = None) -> None:
         self.run = run
+        self.of_run = Kept() if of_run is None else of_run
+        """What follows from the run alone; kept when somebody annotates."""
+        self.kept = Kept()
+        """What annotations change."""
         self._curves: dict[str, NDArray[np.float64]] = {}
 
     def has(self, *kinds: str) -> bool:
         """Tell whether these artefacts are there."""
-        return all(self.run.folder.manifest(kind) is not None for kind in kinds)
+        return all(self.manifest(kind) is not None for kind in kinds)
+
+    def manifest(self, kind: str) -> Manifest | None:
+        """Give the manifest of a stage, None where it has not finished; read and checked once."""
+        return self.of_run.get(("manifest", kind), lambda: self.run.folder.manifest(kind))
 
     @property
     def log_path(self) -> Path:
@@ -68,14 +83,17 @@ class View:
     def stages(self) -> list[dict[str, Any]]:
         """State of each stage, as ``quantascope status`` says it."""
         found = [stage_status(self.run.folder, kind, {}) for kind in WAY]
+        place = f"{self.run.folder.root.parent}/"
         return [
-            {"stage": s.kind, "state": s.state, "bytes": s.n_bytes, "why": s.why} for s in found
+            {"stage": s.kind, "state": s.state, "bytes": s.n_bytes, "why": s.why.replace(place, "")}
+            for s in found
         ]
 
-    @cached_property
+    @property
     def text(self) -> TextIndex:
         """The corpus, to be searched."""
-        return TextIndex(self.run.tokens, self.run.offsets, self.run.vocab)
+        run = self.run
+        return self.of_run.get("text", lambda: TextIndex(run.tokens, run.offsets, run.vocab))
 
     @cached_property
     def log(self) -> tuple[list[Annotation], int]:
@@ -84,8 +102,15 @@ class View:
 
     @cached_property
     def _replayed(self) -> tuple[dict[str, Group], list[Annotation]]:
-        by_cluster = self.run.members.groupby("cluster", sort=False)["pred"]
-        return replay(self.log[0], {str(name): preds.to_numpy() for name, preds in by_cluster})
+        return replay(self.log[0], self.of_run.get("members", self._members))
+
+    def _members(self) -> dict[str, NDArray[np.int64]]:
+        """Predictions of each cluster of the clustering, ascending."""
+        codes, names = pd.factorize(self.run.members["cluster"])
+        preds = self.run.members["pred"].to_numpy()
+        order = np.lexsort((preds, codes))
+        parts = np.split(preds[order], np.cumsum(np.bincount(codes))[:-1])
+        return dict(zip(names.tolist(), parts, strict=True))
 
     @property
     def groups(self) -> dict[str, Group]:
@@ -144,25 +169,9 @@ class View:
         return {row["cluster"]: row for row in self.clusters.to_dict("records")}
 
     @cached_property
-    def labels_html(self) -> dict[str, Markup]:
+    def labels_html(self) -> "Labels":
         """Labels by id: a name that a person gave, else the words from counts."""
-        features = self.run.labels.sort_values("place").groupby("cluster", sort=False)
-        counted = {str(name): rows.head(2) for name, rows in features}
-        found = {}
-        for name, row in self.rows.items():
-            plain = row["named"] or name not in counted
-            found[name] = render_text(row["label"]) if plain else self._words(counted[name])
-        return found
-
-    def _words(self, rows: pd.DataFrame) -> Markup:
-        parts = [
-            Markup("{} <code>{}</code>").format(
-                FEATURE_WORDS.get(row.feature, row.feature),
-                render_text(self.decode(row.token_ids), max_chars=40),
-            )
-            for row in rows.itertuples()
-        ]
-        return Markup("; ").join(parts)
+        return Labels(self)
 
     def decode(self, ids: Any) -> str:
         """Give the text of token ids."""
@@ -172,32 +181,44 @@ class View:
         """Clusters that a merged or split one went into."""
         return [group.id for group in self.groups.values() if cluster in group.parents]
 
-    @cached_property
+    @property
     def emerged(self) -> Emerged | None:
         """When clusters were learned, over sizes; None where it cannot be said."""
+        return self.emerged_over("sizes")
+
+    def emerged_over(self, over: Over) -> Emerged | None:
+        """Give when clusters were learned, over sizes or steps; None where it cannot be said."""
         if not self.has("curves", "clusters"):
             return None
+        return self.of_run.get(("emerged", over), lambda: self._emerged(over))
+
+    def _emerged(self, over: Over) -> Emerged | None:
         try:
-            return run_emergence(self.run.folder, complete=False)
+            return run_emergence(self.run.folder, over=over, complete=False)
         except DataError:
             return None
 
-    @cached_property
+    @property
     def neighbours(self) -> dict[str, Counter[str]]:
         """Count, for each cluster, the edges of the graph that lead to each other one."""
         if not self.has("graph"):
             return {}
-        edges = self.run.table("graph", "edges")
-        preds = self.run.table("selection", "preds")["pred"].to_numpy()
+        return self.of_run.get("neighbours", self._neighbours)
+
+    def _place_of_rows(self, ids: list[str]) -> NDArray[np.int32]:
+        """Place in `ids` of the cluster of each selected prediction, -1 for none."""
+        codes = pd.Categorical(self.run.members["cluster"], ids).codes
+        of_token = np.full(len(self.run.tokens), -1, dtype=np.int32)
+        of_token[self.run.members["pred"].to_numpy()] = codes
+        return of_token[self.run.selection["pred"].to_numpy()]
+
+    def _neighbours(self) -> dict[str, Counter[str]]:
         ids = self.run.clusters["cluster"].tolist()
-        members = self.run.members
-        code = dict(
-            zip(members["pred"], pd.Categorical(members["cluster"], ids).codes, strict=True)
-        )
-        place = np.array([code.get(pred, -1) for pred in preds.tolist()])
+        place = self._place_of_rows(ids)
+        edges = read_table(self.run.folder.stage("graph"), "edges.parquet")
         a, b = place[edges["row"].to_numpy()], place[edges["column"].to_numpy()]
         kept = (a != b) & (a >= 0) & (b >= 0)
-        pairs, n = np.unique(a[kept] * len(ids) + b[kept], return_counts=True)
+        pairs, n = np.unique(a[kept].astype(np.int64) * len(ids) + b[kept], return_counts=True)
         found: dict[str, Counter[str]] = defaultdict(Counter)
         for pair, count in zip(pairs.tolist(), n.tolist(), strict=True):
             found[ids[pair // len(ids)]][ids[pair % len(ids)]] = count
@@ -216,12 +237,22 @@ class View:
         codes = np.repeat(np.arange(len(groups)), [len(group.preds) for group in groups])
         n = np.bincount(codes)
         columns = self.finished["model"].to_numpy()
-        means = [
-            np.bincount(codes, weights=np.asarray(self.run.losses[:, int(j)])[preds]) / n
-            for j in columns
-        ]
+        means = [np.bincount(codes, weights=self.losses_of(int(j))[preds]) / n for j in columns]
         found = np.stack(means, axis=1)
         self._curves = {group.id: found[i] for i, group in enumerate(groups)}
+        return found
+
+    def losses_of(self, model: int) -> NDArray[np.float32]:
+        """Losses [nat] of all predictions under a model; those last asked for stay in memory."""
+        kept = self.of_run.get("columns", lambda: Kept(_COLUMNS))
+        return kept.get(model, lambda: np.asarray(self.run.losses[:, model]))
+
+    @cached_property
+    def places(self) -> NDArray[np.int32]:
+        """Place in `rows` of the cluster of each token, -1 for none; axis ``token``."""
+        found = np.full(len(self.run.tokens), -1, dtype=np.int32)
+        for place, name in enumerate(self.rows):
+            found[self.groups[name].preds] = place
         return found
 
     def curve(self, cluster: str) -> NDArray[np.float64]:
@@ -251,13 +282,13 @@ class View:
         model
             Column of the model.
         """
-        run = self.run
+        run, column = self.run, self.losses_of(model)
         for pred in preds.tolist():
             one = run.pred(pred)
             doc = one.doc
             start = max(int(run.offsets[doc]), pred - before)
             stop = min(int(run.offsets[doc + 1]), pred + 1 + after)
-            losses = np.asarray(run.losses[start:stop, model])
+            losses = column[start:stop]
             pieces = [run.vocab.get(int(i), b"") for i in run.tokens[start:stop]]
             level = np.where(np.isnan(losses), 0, np.searchsorted(_LEVELS, losses))
             yield Context(
@@ -270,3 +301,23 @@ class View:
                 loss_nats=float(losses[pred - start]),
                 html=render_tokens(pieces, pred - start, level=level.tolist()),
             )
+
+
+class Labels(dict[str, Markup]):
+    """Rendered labels by cluster, each made when it is first shown."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self._view = view
+
+    def __missing__(self, name: str) -> Markup:
+        """Render a label."""
+        row, parts = self._view.rows[name], self._view.run.label_parts(name)
+        if row["named"] or not parts:
+            self[name] = render_text(row["label"])
+        else:
+            word = Markup("{} <code>{}</code>")
+            self[name] = Markup("; ").join(
+                word.format(kind, render_text(text, max_chars=40)) for kind, text in parts
+            )
+        return self[name]

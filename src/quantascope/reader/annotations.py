@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,21 +117,26 @@ def _parse(line: bytes) -> Annotation | None:
     try:
         raw = json.loads(line)
         one = Annotation(
-            id=str(raw["id"])[:64],
-            time=str(raw["time"]),
-            author=str(raw.get("author", ""))[:100],
-            op=str(raw["op"]),
-            clusters=tuple(str(each)[:64] for each in raw.get("clusters", ())),
-            text=str(raw.get("text", ""))[:_MOST_TEXT],
+            id=_text(raw["id"], 64),
+            time=_text(raw["time"], 64),
+            author=_text(raw.get("author", ""), 100),
+            op=_text(raw["op"], 64),
+            clusters=tuple(_text(each, 64) for each in raw.get("clusters", ())),
+            text=_text(raw.get("text", ""), _MOST_TEXT),
             preds=tuple(int(each) for each in raw.get("preds", ())),
-            of=str(raw.get("of", ""))[:64],
+            of=_text(raw.get("of", ""), 64),
             sketches=tuple(tuple(int(p) for p in each) for each in raw.get("sketches", ())),
         )
         if datetime.fromisoformat(one.time).tzinfo is None or one.op not in OPERATIONS:
             return None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     return one
+
+
+def _text(found: Any, most: int) -> str:
+    """Give a text of at most `most` characters that can be written as UTF-8."""
+    return str(found)[:most].encode(errors="replace").decode()
 
 
 def replay(

@@ -193,14 +193,23 @@ class Run:
 
     def label_parts(self, cluster: str, *, n_features: int = 2) -> list[tuple[str, str]]:
         """Give a cluster's best features: a word for the kind, and the tokens' text."""
-        rows = self.labels[self.labels["cluster"] == cluster].sort_values("place").head(n_features)
         return [
             (
-                FEATURE_WORDS.get(row.feature, row.feature),
-                "".join(decode_tokens([self.vocab.get(int(i), b"") for i in row.token_ids])),
+                FEATURE_WORDS.get(feature, feature),
+                "".join(decode_tokens([self.vocab.get(int(i), b"") for i in token_ids])),
             )
-            for row in rows.itertuples()
+            for feature, token_ids in self._features.get(cluster, [])[:n_features]
         ]
+
+    @cached_property
+    def _features(self) -> dict[str, list[tuple[str, Any]]]:
+        """Label features with their token ids by cluster, best first."""
+        found: dict[str, list[tuple[str, Any]]] = {}
+        rows = self.labels.sort_values("place", kind="stable")
+        columns = [rows[name].tolist() for name in ("cluster", "feature", "token_ids")]
+        for cluster, feature, token_ids in zip(*columns, strict=True):
+            found.setdefault(cluster, []).append((feature, token_ids))
+        return found
 
     def label_text(self, cluster: str) -> str:
         """Say a cluster's label in words: its best features, tokens in quotes."""
@@ -332,8 +341,8 @@ class Pred:
     @property
     def source(self) -> str:
         """Where the document came from, with the character offset."""
-        row = self.run.docs.iloc[self.doc]
-        return f"{row['source']}@{row['source_offset']}"
+        docs, doc = self.run.docs, self.doc
+        return f"{docs['source'].iat[doc]}@{docs['source_offset'].iat[doc]}"
 
     @property
     def target(self) -> str:

@@ -11,7 +11,14 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-__all__ = ["decode_tokens", "render_context", "render_text", "render_tokens", "visible"]
+__all__ = [
+    "decode_tokens",
+    "name_controls",
+    "render_context",
+    "render_text",
+    "render_tokens",
+    "visible",
+]
 
 _SHOWN: Final = {"\n": "⏎\n", "\t": "→", " ": "·", "\r": "␍"}
 _HIDDEN_CATEGORIES: Final = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
@@ -35,6 +42,8 @@ def visible(text: str, *, max_chars: int = _MAX_CHARS) -> str:
         Spaces as ``·``, line ends as ``⏎`` and a break, tabs as ``→``; control, format and
         direction characters as ``⟨U+202E⟩``. Not escaped.
     """
+    if len(text) <= max_chars and text.isascii() and text.isprintable():
+        return text.replace(" ", "·")
     shown: list[str] = []
     combining = 0
     for character in text[:max_chars]:
@@ -43,6 +52,13 @@ def visible(text: str, *, max_chars: int = _MAX_CHARS) -> str:
             continue
         shown.append(_SHOWN.get(character) or _named(character))
     return "".join(shown) + ("…" if len(text) > max_chars else "")
+
+
+def name_controls(text: str) -> str:
+    """Show control, format and direction characters by their code; spaces and lines stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c in " \n\t" else _named(c) for c in text)
 
 
 def decode_tokens(pieces: Sequence[bytes]) -> list[str]:
@@ -109,15 +125,15 @@ def render_tokens(pieces: Sequence[bytes], target: int, *, level: Sequence[int])
         Safe HTML: a ``<span>`` for each token, a ``<mark>`` for the target.
     """
     texts = decode_tokens(pieces)
-    parts = [
-        Markup('<{0} class="l{1}">{2}</{0}>').format(
-            Markup("mark" if i == target else "span"),
-            int(level[i]),
-            visible(text) or ("⟨part of a character⟩" if i == target else ""),
+    tags = ["span"] * len(texts)
+    tags[target] = "mark"
+    texts[target] = texts[target] or "⟨part of a character⟩"
+    return Markup(
+        "".join(
+            f'<{tag} class="l{int(shade)}">{escape(visible(text))}</{tag}>'
+            for tag, shade, text in zip(tags, level, texts, strict=True)
         )
-        for i, text in enumerate(texts)
-    ]
-    return Markup("").join(parts)
+    )
 
 
 def _named(character: str) -> str:

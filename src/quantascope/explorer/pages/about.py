@@ -14,7 +14,7 @@ def show(asked: Asked) -> Shown:
     folder = asked.view.run.folder
     stages: list[dict[str, Any]] = []
     for kind in KINDS:
-        manifest = folder.manifest(kind)
+        manifest = asked.view.manifest(kind)
         if manifest is not None:
             stages.append(
                 {
@@ -24,7 +24,7 @@ def show(asked: Asked) -> Shown:
                     "config": manifest.config,
                     "parents": manifest.parents,
                     "facts": manifest.facts,
-                    "made": manifest.made,
+                    "made": {k: v for k, v in manifest.made.items() if k != "host"},
                 }
             )
     config = folder.config_path.read_text(encoding="utf-8")

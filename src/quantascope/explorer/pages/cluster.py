@@ -39,7 +39,7 @@ def show(asked: Asked) -> Shown:
     before = query.integer("ctx", 48, lo=0, hi=_MOST_BEFORE)
     order = query.one_of("order", ("shuffled", "loss", "document"))
     model = view.model(query.text("at"))
-    preds = _ordered(view, group.preds, order, model)[:n]
+    preds = _first(view, group.preds, n, order=order, model=model)
     shown = list(view.contexts(preds, before=before, model=model))
     data: dict[str, Any] = {
         "cluster": group.id,
@@ -78,19 +78,33 @@ def _found(view: View, name: str) -> tuple[dict[str, Any], Group]:
     return view.rows[name], view.groups[name]
 
 
-def _ordered(view: View, preds: NDArray[np.int64], order: str, model: int) -> NDArray[np.int64]:
+def _first(
+    view: View, preds: NDArray[np.int64], n: int, *, order: str, model: int
+) -> NDArray[np.int64]:
+    """Give the first n predictions in an order, without sorting them all."""
+    if order == "document":
+        return preds[:n]
     if order == "loss":
-        losses = np.asarray(view.run.losses[:, model])[preds]
-        return preds[np.argsort(-losses, kind="stable")]
-    if order == "shuffled":  # the order of ``Cluster.contexts``
-        return preds[np.argsort(hash_order(preds, seed=0), kind="stable")]
-    return preds
+        key: NDArray[Any] = -view.losses_of(model)[preds]
+    else:  # the order of ``Cluster.contexts``
+        key = hash_order(preds, seed=0)
+    if len(preds) > n:
+        highest = np.partition(key, n - 1)[n - 1]
+        near = key <= highest
+        if near.sum() >= n:  # not so where losses are missing
+            preds, key = preds[near], key[near]
+    return preds[np.argsort(key, kind="stable")][:n]
 
 
 def _tokens(view: View, at: NDArray[np.int64]) -> list[dict[str, Any]]:
     """Count the commonest tokens at places."""
-    counted = Counter(view.run.tokens[at].tolist()).most_common(_BARS)
-    return [{"token": view.decode([i]), "count": n, "share": n / len(at)} for i, n in counted]
+    n = np.bincount(view.run.tokens[at])
+    top = np.argsort(-n, kind="stable")[:_BARS]
+    return [
+        {"token": view.decode([i]), "count": count, "share": count / len(at)}
+        for i, count in zip(top.tolist(), n[top].tolist(), strict=True)
+        if count
+    ]
 
 
 def _curve(view: View, cluster: str) -> list[dict[str, Any]]:
@@ -117,9 +131,8 @@ def _neighbours(view: View, cluster: str) -> list[dict[str, Any]]:
 
 
 def _beside(view: View, cluster: str, step: int) -> str | None:
-    ids = list(view.rows)
-    place = ids.index(cluster) + step
-    return ids[place] if 0 <= place < len(ids) else None
+    ids, place = view.clusters["cluster"], int(view.places[view.groups[cluster].preds[0]]) + step
+    return ids.iat[place] if 0 <= place < len(ids) else None
 
 
 CLUSTER = Page(name="cluster", path="/quanta/{cluster}", show=show, needs=("losses", "clusters"))

@@ -28,7 +28,7 @@ def show(asked: Asked) -> Shown:
         data["clusters"] = run.clusters.head(10).drop(columns=["clustering"]).to_dict("records")
         data["clusterings"] = run.clusterings.to_dict("records")
     if view.has("losses", "selection", "sketch", "clusters", "ranks", "fits"):
-        data["conclusions"] = conclusions(run)
+        data["conclusions"] = view.of_run.get("conclusions", lambda: conclusions(run))
     table = run.models if view.has("losses") else None
     return Shown(title="Overview", data=data, table=table)
 

@@ -24,6 +24,8 @@ def _row(runs: Runs, name: str) -> dict[str, Any]:
             row["n_models"] = len(view.run.models)
         if view.has("clusters"):
             row["n_clusters"] = len(view.run)
-    except (QuantascopeError, OSError, ValueError) as error:
-        row["problem"] = str(error)
+    except QuantascopeError as error:
+        row["problem"] = runs.without_paths(str(error))
+    except Exception:  # a damaged run does not hide the others, however it fails
+        row["problem"] = "cannot be read; `quantascope validate` says why"
     return row

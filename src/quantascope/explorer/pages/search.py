@@ -46,19 +46,18 @@ def show(asked: Asked) -> Shown:
 
 def _clusters(view: View, hits: Hits) -> list[dict[str, Any]]:
     """Count matched predictions by cluster, most matched first."""
-    ids = list(view.rows)
-    groups = [view.groups[name].preds for name in ids]
-    preds = np.concatenate(groups)
-    code = np.repeat(np.arange(len(ids)), [len(group) for group in groups])
-    place = np.searchsorted(hits.first, preds, side="right") - 1
-    inside = (place >= 0) & (preds <= hits.last[place]) if len(hits) else np.zeros_like(preds, bool)
-    n = np.bincount(code[inside], minlength=len(ids))
-    chance = inside.mean()
+    n_tokens = len(view.places)
+    edges = np.bincount(hits.first, minlength=n_tokens + 1)
+    edges -= np.bincount(hits.last + 1, minlength=n_tokens + 1)
+    found = view.places[np.cumsum(edges[:-1]) > 0]
+    n = np.bincount(found[found >= 0], minlength=len(view.rows))
+    ids, sizes = view.clusters["cluster"], view.clusters["size"]
+    chance = n.sum() / sizes.sum()
     order = np.argsort(-n, kind="stable")[:_MOST_CLUSTERS]
     return [
         {
-            "cluster": ids[i], "label": view.rows[ids[i]]["label"], "n": int(n[i]),
-            "share": n[i] / len(groups[i]), "enrichment": n[i] / len(groups[i]) / chance,
+            "cluster": ids.iat[i], "label": view.rows[ids.iat[i]]["label"], "n": int(n[i]),
+            "share": n[i] / sizes.iat[i], "enrichment": n[i] / sizes.iat[i] / chance,
         }
         for i in order[n[order] > 0].tolist()
     ]  # fmt: skip

@@ -26,9 +26,9 @@
   };
 
   const setForms = () => {
-    const base = document.body.dataset.run;
+    const first = /^\/r\/[^/]+$/.test(location.pathname) ? "/overview" : "";
     for (const link of document.querySelectorAll("a[data-form]")) {
-      const path = location.pathname === base ? `${base}/overview` : location.pathname;
+      const path = location.pathname + first;
       link.href = `${path}.${link.dataset.form}${location.search}`;
     }
     const switchKeys = document.getElementById("keys-on");
