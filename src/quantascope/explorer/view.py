@@ -20,7 +20,7 @@ from quantascope.explorer.search import TextIndex
 from quantascope.reader.annotations import FILE, Annotation, Group, read_log, replay
 from quantascope.reader.families import Emerged, run_emergence
 from quantascope.reader.run import FEATURE_WORDS, Run
-from quantascope.reader.tokens import decode_tokens, render_text, render_tokens
+from quantascope.reader.tokens import decode_tokens, render_text, render_tokens, render_words
 from quantascope.store.check import stage_status
 from quantascope.store.schema import WAY
 
@@ -151,7 +151,7 @@ class View:
         found = {}
         for name, row in self.rows.items():
             plain = row["named"] or name not in counted
-            found[name] = render_text(row["label"]) if plain else self._words(counted[name])
+            found[name] = render_words(row["label"]) if plain else self._words(counted[name])
         return found
 
     def _words(self, rows: pd.DataFrame) -> Markup:
