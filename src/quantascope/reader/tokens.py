@@ -77,10 +77,10 @@ def render_words(text: str, *, max_chars: int = 5000) -> Markup:
 
     Examples
     --------
-    >>> print(render_words("verbs  <after>\\na noun"))
+    >>> print(render_words("verbs  <after> a noun"))
     verbs &lt;after&gt; a noun
     """
-    plain = " ".join(text[: max_chars + 1].split())
+    plain = " ".join(text.split())
     return Markup(" ").join(escape(visible(word)) for word in plain[:max_chars].split()) + (
         "…" if len(plain) > max_chars else ""
     )
