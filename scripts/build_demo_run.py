@@ -30,6 +30,7 @@ MOST_BYTES: Final = 3_000_000
 
 
 def main(folder: Path) -> None:
+    """Make the run, then copy what ships."""
     run_stages(RunFolder(folder), replace_values(RunConfig(), SETTINGS), workers=1)
     shutil.rmtree(DEMO, ignore_errors=True)
     DEMO.mkdir(parents=True)
@@ -46,6 +47,7 @@ def main(folder: Path) -> None:
 
 
 def forget_host(path: Path) -> None:
+    """Take the name of this machine out of a manifest (it is in no digest)."""
     manifest = json.loads(path.read_text(encoding="utf-8"))
     manifest["made"]["host"] = ""
     path.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
