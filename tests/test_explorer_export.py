@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -278,6 +279,22 @@ def test_ten_thousand_contexts_take_less_than_five_megabytes(run, tmp_path):
     per_context = (many.n_bytes - few.n_bytes) / n_more
     assert 500 * (few.n_bytes / 20 + 19 * per_context) < 5_000_000
     assert per_context > 50  # bytes: they are there
+
+
+def test_notebook_forms_are_static_and_escaped(run):
+    shown = load(run)
+    shown.vocab.update({i: b"<script>alert(1)</script>" for i in shown.vocab})
+    fit = shown.fit(shown.fits.index[0])
+    for each in (shown, shown[1], shown.pred(5), fit, replace(fit, reason="<script>", lo=-np.inf)):
+        form = each._repr_html_()
+        tags = set(re.findall(r"</?([a-z]+)", form))
+        assert tags <= {"b", "p", "pre", "table", "tr", "th", "td", "code", "mark"}
+        assert not re.search(r"<[^>]*\son\w+=", form)
+    assert "&lt;script&gt;" in shown[1]._repr_html_()
+    assert f"{fit.estimate:.3g}" in fit._repr_html_()
+    assert f"{shown.pred(5).losses.iloc[-1]:.3g}" in shown.pred(5)._repr_html_()
+    with pytest.raises(KeyError, match="this run has"):
+        shown.fit("nothing")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; `make system` installs it")
