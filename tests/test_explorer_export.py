@@ -20,10 +20,13 @@ from starlette.testclient import TestClient
 
 from quantascope.explorer.annotate import append
 from quantascope.explorer.app import make_app
+from quantascope.explorer.demo import demo_copy
 from quantascope.explorer.export.run import export_run
 from quantascope.explorer.export.still import make_still
 from quantascope.reader.annotations import Annotation
 from quantascope.reader.run import load
+from quantascope.store.check import validate_run
+from quantascope.store.folder import RunFolder
 from tests.test_report_browser import ARGUMENTS, CHROMIUM
 
 N_CLUSTERS, N_CONTEXTS = 4, 3
@@ -279,6 +282,25 @@ def test_ten_thousand_contexts_take_less_than_five_megabytes(run, tmp_path):
     per_context = (many.n_bytes - few.n_bytes) / n_more
     assert 500 * (few.n_bytes / 20 + 19 * per_context) < 5_000_000
     assert per_context > 50  # bytes: they are there
+
+
+def test_the_run_that_ships_opens_from_a_copy_and_is_small():
+    shipped = Path(str(files("quantascope") / "data" / "demo"))
+    assert sum(path.stat().st_size for path in shipped.rglob("*")) < 3_000_000
+    assert not validate_whole(shipped)
+    with demo_copy() as folder:
+        client = TestClient(make_app(folder), base_url="http://127.0.0.1:8765")
+        assert [row["run"] for row in client.get("/runs.json").json()["runs"]] == ["demo"]
+        data = client.get("/r/demo/overview.json").json()
+        assert {stage["state"] for stage in data["stages"]} == {"done"}
+        assert data["conclusions"]
+        assert client.get("/r/demo/quanta/1").status_code == 200
+    assert not folder.exists()
+
+
+def validate_whole(folder: Path) -> list[str]:
+    """List damage but for the sketches, which do not ship."""
+    return [line for line in validate_run(RunFolder(folder)) if "/sketch/" not in line]
 
 
 def test_notebook_forms_are_static_and_escaped(run):
