@@ -24,6 +24,7 @@ from quantascope.explorer.demo import demo_copy
 from quantascope.explorer.export.run import export_run
 from quantascope.explorer.export.still import make_still
 from quantascope.reader.annotations import Annotation
+from quantascope.reader.decompose import run_decomposition
 from quantascope.reader.run import load
 from quantascope.store.check import validate_run
 from quantascope.store.folder import RunFolder
@@ -221,7 +222,7 @@ def test_a_still_page_keeps_text_and_drops_what_needs_a_server():
         '<form method="dialog"><button>Close</button></form></body></html>'
     )
     still = make_still(
-        page, address="/r/x/quanta", link=lambda a: "k" if a == "/kept?a=1&b=2" else None
+        page, address="/r/x/quanta", link=lambda _, a: "k" if a == "/kept?a=1&b=2" else None
     )
     assert still.title == "a &amp; b"
     assert still.main == '<p>1 &lt; 2 &#34;<a>three</a></p><svg><rect width="1"/></svg>'
@@ -282,6 +283,29 @@ def test_ten_thousand_contexts_take_less_than_five_megabytes(run, tmp_path):
     per_context = (many.n_bytes - few.n_bytes) / n_more
     assert 500 * (few.n_bytes / 20 + 19 * per_context) < 5_000_000
     assert per_context > 50  # bytes: they are there
+
+
+def test_evidence_of_a_cluster_is_that_of_the_run(run, live):
+    shown = load(run)
+    cluster = shown[2]
+    page, data = live(f"/quanta/{cluster.id}").text, live(f"/quanta/{cluster.id}.json").json()
+    losses = np.asarray(shown.losses[np.sort(cluster.preds), :])[:, shown.models["model"]]
+    members = data["members"]
+    assert members["n_params"] == shown.models["n_params"].tolist()  # one seed, one step
+    np.testing.assert_allclose(members["mean"], losses.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(members["p90"], np.quantile(losses, 0.9, axis=0), rtol=1e-6)
+    np.testing.assert_allclose(members["of_all"], shown.models["mean_loss_nats"], rtol=1e-6)
+    for one in members["members"]:
+        np.testing.assert_allclose(one["loss_nats"], shown.pred(one["pred"]).losses, rtol=1e-6)
+    labels = shown.labels[shown.labels["cluster"] == cluster.id].sort_values("place")
+    assert [row["auc"] for row in data["features"]] == labels["auc"].tolist()
+    split = run_decomposition(shown.folder, complete=False)
+    place = split.names.tolist().index(cluster.id)
+    assert data["drop"]["share_of_drop"] == split.found.share_of_drop[place]
+    assert f"{100 * data['drop']['share_of_drop']:.3g} %" in page
+    more = data["mean_similarity"] > data["null_similarity"]
+    assert ("no more alike" in data["beside_chance"]) == (not more)
+    assert data["forecasts"] == []
 
 
 def test_the_run_that_ships_opens_from_a_copy_and_is_small():

@@ -7,7 +7,7 @@ from urllib.parse import quote, urldefrag
 
 from quantascope.core.progress import Advance
 from quantascope.explorer.export.place import write
-from quantascope.explorer.export.plan import Plan, answers
+from quantascope.explorer.export.plan import Plan, answers, is_cluster
 from quantascope.explorer.export.site import Site
 from quantascope.explorer.export.still import Link, make_still
 
@@ -32,7 +32,10 @@ def write_pages(site: Site, plan: Plan, out: Path, *, advance: Advance) -> int:
     n = 0
     for name, address, answer in answers(site, plan, advance):
         file = f"{name}.html"
-        still = make_still(answer.text, address=address, link=files.link_from(file), head=_HEAD)
+        still = make_still(
+            answer.text, address=address, link=files.link_from(file), head=_HEAD,
+            figures=not is_cluster(name),
+        )  # fmt: skip
         write(out / file, still.whole.encode())
         n += 1
     return n
@@ -48,7 +51,8 @@ class _Files:
     def link_from(self, file: str) -> Link:
         """Give what leads from a file to the file of an address."""
 
-        def link(address: str) -> str | None:
+        def link(tag: str, address: str) -> str | None:
+            del tag
             bare, fragment = urldefrag(address)
             place = self._place(bare)
             if place is None:

@@ -46,10 +46,10 @@ def make_single(site: Site, plan: Plan, *, advance: Advance) -> bytes:
     DataError
         If the run has not even a corpus.
     """
-    pictures = {True: _linker(site, plan, pictures=True), False: _linker(site, plan)}
+    link = _linker(site, plan)
     fragments, frame = [], None
     for name, address, answer in answers(site, plan, advance):
-        still = make_still(answer.text, address=address, link=pictures[not is_cluster(name)])
+        still = make_still(answer.text, address=address, link=link, figures=not is_cluster(name))
         frame = still if name == "index" else frame
         title = html.unescape(still.title)
         fragments.append(_Fragment(key=_hash(name)[1:], title=title, html=still.main))
@@ -58,15 +58,16 @@ def make_single(site: Site, plan: Plan, *, advance: Advance) -> bytes:
     return _joined(frame, fragments).encode()
 
 
-def _linker(site: Site, plan: Plan, *, pictures: bool = False) -> Link:
+def _linker(site: Site, plan: Plan) -> Link:
     """Lead to other pages of the file; figures become part of the page that shows them."""
 
-    def link(address: str) -> str | None:
+    def link(tag: str, address: str) -> str | None:
         bare, fragment = urldefrag(address)
         name = plan.name(bare)
         if name is not None:
             return _hash(name) + (f"&at={fragment}" if fragment else "")
-        answer = site.find(bare) if pictures and plan.is_figure(bare) else None
+        shown = tag == "img" and plan.is_figure(bare)
+        answer = site.find(bare) if shown else None
         return None if answer is None else _data(answer)
 
     return link

@@ -13,8 +13,8 @@ from urllib.parse import urljoin, urlsplit
 
 __all__ = ["Link", "Still", "make_still", "twin_of"]
 
-Link = Callable[[str], str | None]
-"""From an address of the explorer to where the export has it; None if it has not."""
+Link = Callable[[str, str], str | None]
+"""From an element and an address to where the export has what is there; None if it has not."""
 
 _LINKED: Final = {
     "a": "href", "link": "href", "script": "src", "img": "src", "image": "href", "use": "href",
@@ -42,7 +42,9 @@ class Still:
         return self.before + self.main + self.after
 
 
-def make_still(page: str, *, address: str, link: Link, head: str = "") -> Still:
+def make_still(
+    page: str, *, address: str, link: Link, head: str = "", figures: bool = True
+) -> Still:
     """Take a page off its server.
 
     Parameters
@@ -56,8 +58,10 @@ def make_still(page: str, *, address: str, link: Link, head: str = "") -> Still:
         place are left out, words of the text lose their link.
     head
         HTML put at the beginning of the head.
+    figures
+        Keep what has the class ``figures``.
     """
-    writer = _Writer(address=address, link=link, head=head)
+    writer = _Writer(address=address, link=link, head=head, figures=figures)
     writer.feed(page)
     writer.close()
     return writer.still()
@@ -82,9 +86,9 @@ def twin_of(address: str, form: str) -> str:
 class _Writer(HTMLParser):
     """Writes down what it reads, but for tags that mean nothing without a server."""
 
-    def __init__(self, *, address: str, link: Link, head: str) -> None:
+    def __init__(self, *, address: str, link: Link, head: str, figures: bool) -> None:
         super().__init__(convert_charrefs=False)
-        self._address, self._link, self._head = address, link, head
+        self._address, self._link, self._head, self._figures = address, link, head, figures
         self._out: list[str] = []
         self._gone, self._depth = "", 0  # element that is left out, and how deep in it we are
         self._in_nav = self._in_title = False
@@ -149,6 +153,8 @@ class _Writer(HTMLParser):
         """Write a tag, None if its element is left out."""
         if _needs_server(tag, attributes):
             return None
+        if not self._figures and "figures" in (attributes.get("class") or "").split():
+            return None
         if tag == "body":
             return "<body>"
         text = self.get_starttag_text() or ""
@@ -161,8 +167,9 @@ class _Writer(HTMLParser):
         form = attributes.pop("data-form", None)
         wanted = twin_of(self._address, form) if form else attributes[name] or ""
         if not wanted.startswith("#"):
-            place = self._link(urljoin(self._address, wanted))
-            if place is None and (tag != "a" or form or self._in_nav):
+            place = self._link(tag, urljoin(self._address, wanted))
+            dropped = tag != "a" or form or self._in_nav or "download" in attributes
+            if place is None and dropped:
                 return None
             attributes = {key: place if key == name else value for key, value in attributes.items()}
             if place is None:

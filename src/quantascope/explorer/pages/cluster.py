@@ -8,6 +8,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quantascope.core.rng import hash_order
+from quantascope.explorer.evidence import (
+    draw_members,
+    features,
+    foretold,
+    members_over_sizes,
+    share_of_drop,
+    verdict,
+)
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.view import View
 from quantascope.reader.annotations import Group
@@ -41,6 +49,7 @@ def show(asked: Asked) -> Shown:
     model = view.model(query.text("at"))
     preds = _ordered(view, group.preds, order, model)[:n]
     shown = list(view.contexts(preds, before=before, model=model))
+    members = members_over_sizes(view, group.id)
     data: dict[str, Any] = {
         "cluster": group.id,
         **{name: row[name] for name in _CARD if name in row},
@@ -48,7 +57,10 @@ def show(asked: Asked) -> Shown:
         "notes": [{"author": n.author, "time": n.time, "text": n.text} for n in group.notes],
         "next": _tokens(view, group.preds),
         "last": _tokens(view, group.preds - 1),
-        "curve": _curve(view, group.id),
+        "features": features(view, group.id),
+        "curve": _curve(view, group.id), "members": members,
+        "beside_chance": verdict(row), "drop": share_of_drop(view, group.id),
+        "forecasts": foretold(view, group.id),
         "neighbours": _neighbours(view, group.id),
         "contexts": [context.as_dict() for context in shown],
         "ctx": before, "n": n, "order": order, "at": query.text("at"),
@@ -60,6 +72,7 @@ def show(asked: Asked) -> Shown:
         data=data,
         html={
             "label": view.labels_html[group.id],
+            "members": None if members is None else draw_members(members),
             "contexts": [context.html for context in shown],
         },
         table=pd.DataFrame({"pred": group.preds}),
