@@ -15,19 +15,15 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from quantascope.core.errors import DataError, QuantascopeError
+from quantascope.core.errors import DataError
+from quantascope.explorer.evidence import Evidence
 from quantascope.explorer.search import TextIndex
-from quantascope.families.breakdown import Breakdown
 from quantascope.reader.annotations import FILE, Annotation, Group, read_log, replay
-from quantascope.reader.decompose import run_decomposition
 from quantascope.reader.families import Emerged, run_emergence
-from quantascope.reader.forecast import list_forecasts
 from quantascope.reader.run import FEATURE_WORDS, Run
 from quantascope.reader.tokens import decode_tokens, render_text, render_tokens, render_words
 from quantascope.store.check import stage_status
-from quantascope.store.collection import item_path, require_item
 from quantascope.store.schema import WAY
-from quantascope.store.tables import read_table
 
 __all__ = ["Context", "View"]
 
@@ -59,7 +55,6 @@ class View:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._curves: dict[str, NDArray[np.float64]] = {}
-        self._members: dict[str, NDArray[np.float32]] = {}
 
     def has(self, *kinds: str) -> bool:
         """Tell whether these artefacts are there."""
@@ -189,6 +184,11 @@ class View:
             return None
 
     @cached_property
+    def evidence(self) -> Evidence:
+        """What the run holds for and against its clusters."""
+        return Evidence(self.run, self.finished)
+
+    @cached_property
     def neighbours(self) -> dict[str, Counter[str]]:
         """Count, for each cluster, the edges of the graph that lead to each other one."""
         if not self.has("graph"):
@@ -222,14 +222,10 @@ class View:
         codes = np.repeat(np.arange(len(groups)), [len(group.preds) for group in groups])
         n = np.bincount(codes)
         columns = self.finished["model"].to_numpy()
-        losses = np.empty((len(preds), len(columns)), dtype=np.float32)
-        for i, j in enumerate(columns):
-            losses[:, i] = np.asarray(self.run.losses[:, int(j)])[preds]
-        means = [np.bincount(codes, weights=column) / n for column in losses.T]
-        ends = np.cumsum([0, *n]).tolist()
-        self._members = {
-            group.id: losses[a:b] for group, a, b in zip(groups, ends, ends[1:], strict=False)
-        }
+        means = [
+            np.bincount(codes, weights=np.asarray(self.run.losses[:, int(j)])[preds]) / n
+            for j in columns
+        ]
         found = np.stack(means, axis=1)
         self._curves = {group.id: found[i] for i, group in enumerate(groups)}
         return found
@@ -238,47 +234,6 @@ class View:
         """Give a cluster's mean loss [nat] under each finished model."""
         _ = self.clusters  # which computes the curves
         return self._curves[cluster]
-
-    def member_losses(self, cluster: str) -> NDArray[np.float32]:
-        """Give the losses [nat] of a cluster's members under each finished model."""
-        _ = self.clusters  # which reads the losses
-        return self._members[cluster]
-
-    @cached_property
-    def features(self) -> dict[str, NDArray[np.int64]]:
-        """Rows of the run's labels by cluster."""
-        found: dict[str, NDArray[np.int64]] = self.run.labels.groupby("cluster", sort=False).indices
-        return found
-
-    @cached_property
-    def split(self) -> Breakdown | None:
-        """The drop of the mean loss over sizes by cluster; None where it cannot be said."""
-        if not self.has("curves", "clusters", "fits"):
-            return None
-        try:
-            return run_decomposition(self.run.folder, complete=False)
-        except (QuantascopeError, ValueError):
-            return None
-
-    @cached_property
-    def split_places(self) -> dict[str, int]:
-        """Place of each cluster in `split`."""
-        names = [] if self.split is None else self.split.names.tolist()
-        return {name: place for place, name in enumerate(names)}
-
-    @cached_property
-    def forecasts(self) -> dict[str, list[dict[str, Any]]]:
-        """What forecasts by cluster say of each, a row a target, by each forecast's own method."""
-        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        folder = self.run.folder
-        for item in list_forecasts(folder):
-            config = require_item(folder, "forecasts", item).config
-            if config["by"] == "cluster":
-                rows = _foretold(item_path(folder, "forecasts", item), config["method"])
-                for row in rows:
-                    facts = {"forecast": item, "scale": config["scale"]}
-                    found[row.pop("key")].append(facts | row)
-        return found
 
     def model(self, name: str) -> int:
         """Give the column of a model; an empty name takes the largest finished one."""
@@ -321,13 +276,3 @@ class View:
                 loss_nats=float(losses[pred - start]),
                 html=render_tokens(pieces, pred - start, level=level.tolist()),
             )
-
-
-def _foretold(folder: Path, method: str) -> list[dict[str, Any]]:
-    """Read what a forecast's own method says of its groups."""
-    keys = read_table(folder, "groups.parquet").to_pandas().set_index("group")["key"]
-    table = read_table(folder, "forecast.parquet").to_pandas()
-    table = table[table["method"] == method].assign(key=lambda rows: rows["group"].map(keys))
-    columns = ["key", "target", "mean_nats", "p5_nats", "p95_nats", "p_learned"]
-    rows: list[dict[str, Any]] = table[columns].to_dict("records")
-    return rows
