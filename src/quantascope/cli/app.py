@@ -22,6 +22,7 @@ from quantascope.cli import (  # noqa: E402
     allocate,
     decompose,
     explore,
+    export,
     families,
     family,
     fit,
@@ -72,6 +73,7 @@ tails.register(app)
 shapes.register(app)
 families.register(app)
 explore.register(app)
+export.register(app)
 family.register(app)
 probe.register(app)
 decompose.register(app)

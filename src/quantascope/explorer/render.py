@@ -15,7 +15,7 @@ from markupsafe import Markup
 from quantascope import __version__
 from quantascope.core.numbers import plain
 from quantascope.explorer.spark import bar
-from quantascope.reader.tokens import name_controls, render_text
+from quantascope.reader.tokens import name_controls, render_text, render_words
 
 __all__ = ["STATIC", "as_csv", "as_json", "as_parquet", "render"]
 
@@ -38,7 +38,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"num": _number, "count": _count, "visible": render_text}
+    environment.filters |= {
+        "num": _number, "count": _count, "visible": render_text, "words": render_words,
+    }  # fmt: skip
     environment.globals |= {"version": __version__, "asset": _asset, "bar": _bar}
     return environment
 

@@ -16,13 +16,14 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
+from quantascope.explorer.evidence import Evidence
 from quantascope.explorer.kept import Kept
 from quantascope.explorer.search import TextIndex
 from quantascope.reader.annotations import FILE, Annotation, Group, read_log, replay
 from quantascope.reader.curves import Over
 from quantascope.reader.families import Emerged, run_emergence
 from quantascope.reader.run import Run
-from quantascope.reader.tokens import decode_tokens, render_text, render_tokens
+from quantascope.reader.tokens import decode_tokens, render_text, render_tokens, render_words
 from quantascope.store.check import stage_status
 from quantascope.store.manifest import Manifest
 from quantascope.store.schema import WAY
@@ -198,6 +199,11 @@ class View:
         except DataError:
             return None
 
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What the run holds for and against its clusters."""
+        return Evidence(self.run, self.finished)
+
     @property
     def neighbours(self) -> dict[str, Counter[str]]:
         """Count, for each cluster, the edges of the graph that lead to each other one."""
@@ -314,7 +320,7 @@ class Labels(dict[str, Markup]):
         """Render a label."""
         row, parts = self._view.rows[name], self._view.run.label_parts(name)
         if row["named"] or not parts:
-            self[name] = render_text(row["label"])
+            self[name] = render_words(row["label"])
         else:
             word = Markup("{} <code>{}</code>")
             self[name] = Markup("; ").join(

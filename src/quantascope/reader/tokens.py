@@ -17,6 +17,7 @@ __all__ = [
     "render_context",
     "render_text",
     "render_tokens",
+    "render_words",
     "visible",
 ]
 
@@ -76,6 +77,23 @@ def decode_tokens(pieces: Sequence[bytes]) -> list[str]:
 def render_text(text: str, *, max_chars: int = 120) -> Markup:
     """Render a short text on one line, escaped, white space visible."""
     return escape(visible(text, max_chars=max_chars).replace("\n", ""))
+
+
+def render_words(text: str, *, max_chars: int = 5000) -> Markup:
+    """Render words that a person wrote, or a sentence of ours: escaped, with plain spaces.
+
+    Any white space is one space; control and direction characters are shown by their code, as in
+    `visible`.
+
+    Examples
+    --------
+    >>> print(render_words("verbs  <after> a noun"))
+    verbs &lt;after&gt; a noun
+    """
+    plain = " ".join(text.split())
+    return Markup(" ").join(escape(visible(word)) for word in plain[:max_chars].split()) + (
+        "…" if len(plain) > max_chars else ""
+    )
 
 
 def render_context(pieces: Sequence[bytes], target: int, *, max_chars: int = 400) -> Markup:

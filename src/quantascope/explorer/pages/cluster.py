@@ -8,6 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quantascope.core.rng import hash_order
+from quantascope.explorer.curves import draw_members
+from quantascope.explorer.evidence import verdict
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.view import View
 from quantascope.reader.annotations import Group
@@ -41,6 +43,7 @@ def show(asked: Asked) -> Shown:
     model = view.model(query.text("at"))
     preds = _first(view, group.preds, n, order=order, model=model)
     shown = list(view.contexts(preds, before=before, model=model))
+    members = view.evidence.over_sizes(group.preds)
     data: dict[str, Any] = {
         "cluster": group.id,
         **{name: row[name] for name in _CARD if name in row},
@@ -48,7 +51,10 @@ def show(asked: Asked) -> Shown:
         "notes": [{"author": n.author, "time": n.time, "text": n.text} for n in group.notes],
         "next": _tokens(view, group.preds),
         "last": _tokens(view, group.preds - 1),
-        "curve": _curve(view, group.id),
+        "features": view.evidence.features(group.id),
+        "curve": _curve(view, group.id), "members": members,
+        "beside_chance": verdict(row), "drop": view.evidence.share_of_drop(group.id),
+        "forecasts": view.evidence.foretold(group.id),
         "neighbours": _neighbours(view, group.id),
         "contexts": [context.as_dict() for context in shown],
         "ctx": before, "n": n, "order": order, "at": query.text("at"),
@@ -60,6 +66,7 @@ def show(asked: Asked) -> Shown:
         data=data,
         html={
             "label": view.labels_html[group.id],
+            "members": None if members is None else draw_members(members),
             "contexts": [context.html for context in shown],
         },
         table=pd.DataFrame({"pred": group.preds}),
