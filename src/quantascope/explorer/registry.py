@@ -9,8 +9,11 @@ from quantascope.explorer.pages.clusters import CLUSTERS
 from quantascope.explorer.pages.overview import OVERVIEW
 from quantascope.explorer.pages.page import Page
 from quantascope.explorer.pages.search import SEARCH
+from quantascope.explorer.pages.timeline import TIMELINE
 from quantascope.explorer.pages.token import TOKEN
 
 __all__ = ["PAGES"]
 
-PAGES: Final[tuple[Page, ...]] = (OVERVIEW, CLUSTERS, CLUSTER, TOKEN, SEARCH, ACTIVITY, ABOUT)
+PAGES: Final[tuple[Page, ...]] = (
+    OVERVIEW, CLUSTERS, CLUSTER, TOKEN, TIMELINE, SEARCH, ACTIVITY, ABOUT,
+)  # fmt: skip

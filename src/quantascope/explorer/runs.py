@@ -39,7 +39,9 @@ class Runs:
         stamp = _stamp(path)
         known = self._open.get(name)
         if known is None or known[0] != stamp:
-            known = stamp, View(load(path))
+            same = known is not None and known[0][1:] == stamp[1:]  # but for the annotations
+            run, of_run = (known[1].run, known[1].of_run) if known and same else (load(path), None)
+            known = stamp, View(run, of_run)
             self._open[name] = known
         return known[1]
 
@@ -53,7 +55,8 @@ class Runs:
 
 def _stamp(path: Path) -> tuple[int, ...]:
     """Tell the state of a run by the times of its manifests."""
-    files = [path / _CONFIG, path / _ANNOTATIONS, *(path / kind / MANIFEST for kind in KINDS)]
+    stages = [path / kind / MANIFEST for kind in KINDS]
+    files = [path / _ANNOTATIONS, path / _CONFIG, *stages]
     return tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
 
 

@@ -16,8 +16,10 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
+from quantascope.explorer.kept import Kept
 from quantascope.explorer.search import TextIndex
 from quantascope.reader.annotations import FILE, Annotation, Group, read_log, replay
+from quantascope.reader.curves import Over
 from quantascope.reader.families import Emerged, run_emergence
 from quantascope.reader.run import FEATURE_WORDS, Run
 from quantascope.reader.tokens import decode_tokens, render_text, render_tokens
@@ -51,8 +53,12 @@ class Context:
 class View:
     """What the pages show of one run: its clusters as people left them."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, of_run: Kept | None = None) -> None:
         self.run = run
+        self.of_run = Kept() if of_run is None else of_run
+        """What follows from the run alone; kept when somebody annotates."""
+        self.kept = Kept()
+        """What annotations change."""
         self._curves: dict[str, NDArray[np.float64]] = {}
 
     def has(self, *kinds: str) -> bool:
@@ -72,10 +78,11 @@ class View:
             {"stage": s.kind, "state": s.state, "bytes": s.n_bytes, "why": s.why} for s in found
         ]
 
-    @cached_property
+    @property
     def text(self) -> TextIndex:
         """The corpus, to be searched."""
-        return TextIndex(self.run.tokens, self.run.offsets, self.run.vocab)
+        run = self.run
+        return self.of_run.get("text", lambda: TextIndex(run.tokens, run.offsets, run.vocab))
 
     @cached_property
     def log(self) -> tuple[list[Annotation], int]:
@@ -172,13 +179,20 @@ class View:
         """Clusters that a merged or split one went into."""
         return [group.id for group in self.groups.values() if cluster in group.parents]
 
-    @cached_property
+    @property
     def emerged(self) -> Emerged | None:
         """When clusters were learned, over sizes; None where it cannot be said."""
+        return self.emerged_over("sizes")
+
+    def emerged_over(self, over: Over) -> Emerged | None:
+        """Give when clusters were learned, over sizes or steps; None where it cannot be said."""
         if not self.has("curves", "clusters"):
             return None
+        return self.of_run.get(("emerged", over), lambda: self._emerged(over))
+
+    def _emerged(self, over: Over) -> Emerged | None:
         try:
-            return run_emergence(self.run.folder, complete=False)
+            return run_emergence(self.run.folder, over=over, complete=False)
         except DataError:
             return None
 
