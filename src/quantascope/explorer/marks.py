@@ -74,6 +74,7 @@ class Chart:
     y: Axis
     brush: bool = False
     """Whether a range of x can be chosen with the mouse."""
+    height: int = _HEIGHT
     parts: list[Markup] = field(default_factory=list)
 
     def line(self, x: Floats, y: Floats, *, kind: str = "line", title: str = "") -> None:
@@ -99,7 +100,7 @@ class Chart:
         a, b = (_LEFT + (_WIDTH - _LEFT - _RIGHT) * np.clip(self.x.place(ends), 0, 1)).tolist()
         self._add(
             '<rect class="span" x="{}" y="{}" width="{}" height="{}"/>',
-            f"{a:.1f}", _TOP, f"{max(b - a, 0):.1f}", _HEIGHT - _TOP - _BOTTOM,
+            f"{a:.1f}", _TOP, f"{max(b - a, 0):.1f}", self.height - _TOP - _BOTTOM,
         )  # fmt: skip
 
     def errors(self, x: Floats, lo: Floats, hi: Floats) -> None:
@@ -145,7 +146,7 @@ class Chart:
             brush = Markup(' data-brush="{}"').format(" ".join(f"{v:.10g}" for v in values))
         head = Markup(
             '<svg class="chart" viewBox="0 0 {} {}" role="group" aria-label="{}"{}>'
-        ).format(_WIDTH, _HEIGHT, self.title, brush)
+        ).format(_WIDTH, self.height, self.title, brush)
         return head + self._frame() + Markup("").join(self.parts) + Markup("</svg>")
 
     def _add(self, form: str, *values: Any) -> None:
@@ -153,11 +154,15 @@ class Chart:
 
     def _at(self, x: Floats, y: Floats) -> Floats:
         across = _LEFT + (_WIDTH - _LEFT - _RIGHT) * np.clip(self.x.place(x), -0.1, 1.1)
-        up = _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * np.clip(self.y.place(y), -0.1, 1.1)
+        up = (
+            self.height
+            - _BOTTOM
+            - (self.height - _TOP - _BOTTOM) * np.clip(self.y.place(y), -0.1, 1.1)
+        )
         return np.stack([across, up], axis=1)
 
     def _frame(self) -> Markup:
-        low, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+        low, right = self.height - _BOTTOM, _WIDTH - _RIGHT
         parts = [Markup('<path class="frame" d="M{} {}V{}H{}"/>').format(_LEFT, _TOP, low, right)]
         for value, words in self.x.ticks():
             a = f"{self._at(np.array([value]), np.array([self.y.lo]))[0, 0]:.1f}"
@@ -174,7 +179,9 @@ class Chart:
             '<text transform="translate(16 {}) rotate(-90)" class="tx">{}</text>'
         )
         middle = (_LEFT + right) // 2, (_TOP + low) // 2
-        parts.append(named.format(middle[0], _HEIGHT - 10, self.x.label, middle[1], self.y.label))
+        parts.append(
+            named.format(middle[0], self.height - 10, self.x.label, middle[1], self.y.label)
+        )
         return Markup("").join(parts)
 
 

@@ -8,6 +8,7 @@ from quantascope.explorer.pages.cluster import CLUSTER
 from quantascope.explorer.pages.clusters import CLUSTERS
 from quantascope.explorer.pages.overview import OVERVIEW
 from quantascope.explorer.pages.page import Page
+from quantascope.explorer.pages.scaling import SCALING
 from quantascope.explorer.pages.search import SEARCH
 from quantascope.explorer.pages.timeline import TIMELINE
 from quantascope.explorer.pages.token import TOKEN
@@ -15,5 +16,5 @@ from quantascope.explorer.pages.token import TOKEN
 __all__ = ["PAGES"]
 
 PAGES: Final[tuple[Page, ...]] = (
-    OVERVIEW, CLUSTERS, CLUSTER, TOKEN, TIMELINE, SEARCH, ACTIVITY, ABOUT,
+    OVERVIEW, CLUSTERS, CLUSTER, TOKEN, TIMELINE, SCALING, SEARCH, ACTIVITY, ABOUT,
 )  # fmt: skip
