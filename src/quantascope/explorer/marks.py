@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-__all__ = ["SHAPES", "Axis", "Chart", "glyph"]
+__all__ = ["SHAPES", "Axis", "Chart", "glyph", "short_number"]
 
 Floats = NDArray[np.floating[Any]]
 
@@ -62,7 +62,7 @@ class Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """Give values to mark, with their words."""
         found = _log_ticks(self.lo, self.hi) if self.log else _even_ticks(self.lo, self.hi)
-        return [(value, _words(value)) for value in found if self.lo <= value <= self.hi]
+        return [(value, short_number(value)) for value in found if self.lo <= value <= self.hi]
 
 
 @dataclass(kw_only=True)
@@ -211,8 +211,8 @@ def _even_ticks(lo: float, hi: float) -> list[float]:
     return [float(f"{value:.10g}") for value in n * step]
 
 
-def _words(value: float) -> str:
-    """Write a tick: thousands as k, millions as M, billions as B."""
+def short_number(value: float) -> str:
+    """Write a number shortly: thousands as k, millions as M, billions as B."""
     for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g}{letter}"

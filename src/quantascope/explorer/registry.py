@@ -7,6 +7,7 @@ from quantascope.explorer.pages.activity import ACTIVITY
 from quantascope.explorer.pages.cluster import CLUSTER
 from quantascope.explorer.pages.clusters import CLUSTERS
 from quantascope.explorer.pages.genicity import GENICITY
+from quantascope.explorer.pages.map import MAP
 from quantascope.explorer.pages.overview import OVERVIEW
 from quantascope.explorer.pages.page import Page
 from quantascope.explorer.pages.scaling import SCALING
@@ -17,5 +18,5 @@ from quantascope.explorer.pages.token import TOKEN
 __all__ = ["PAGES"]
 
 PAGES: Final[tuple[Page, ...]] = (
-    OVERVIEW, CLUSTERS, CLUSTER, TOKEN, TIMELINE, SCALING, GENICITY, SEARCH, ACTIVITY, ABOUT,
+    OVERVIEW, CLUSTERS, CLUSTER, TOKEN, TIMELINE, SCALING, GENICITY, MAP, SEARCH, ACTIVITY, ABOUT,
 )  # fmt: skip
