@@ -50,7 +50,8 @@ def show(asked: Asked) -> Shown:
     lo, hi = _ends(table[colour].to_numpy(dtype=np.float64), log=colour in _LOGS)
     data: dict[str, Any] = {
         "color": colour, "colors": {name: _COLOURS[name] for name in colours},
-        "lo": lo, "hi": hi, "n_without": int(table[colour].isna().sum()), "page": page, "n_pages": n_pages, "n_clusters": len(table),
+        "lo": lo, "hi": hi, "n_without": int(table[colour].isna().sum()),
+        "page": page, "n_pages": n_pages, "n_clusters": len(table),
         "rows": part[["cluster", "rank", "size", "x", "y", colour]].to_dict("records"),
     }  # fmt: skip
     html = {

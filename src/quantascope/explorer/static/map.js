@@ -171,7 +171,7 @@
       from = null;
       if (moved > 4) { keep(); return; }
       const i = nearest(event);
-      if (i >= 0) location.href = `${document.body.dataset.run}/quanta/${encodeURIComponent(at.points.id[i])}`;
+      if (i >= 0) location.href = canvas.dataset.to + encodeURIComponent(at.points.id[i]);
     });
     canvas.addEventListener("pointercancel", () => { from = null; });
     canvas.addEventListener("pointerleave", () => { if (!from) choose(-1); });

@@ -1,0 +1,140 @@
+"""Two clusterings of one text beside each other: what was kept, split, merged, is new or gone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+__all__ = ["KINDS", "Matched", "match_groups"]
+
+Ints = NDArray[np.int64]
+
+KINDS: Final = ("kept", "split", "merged", "changed", "gone", "new", "not shared")
+_KEPT: Final = 0.5
+"""Jaccard index from which a cluster counts as kept."""
+_MAINLY: Final = 0.5
+"""Share of a part from which it counts as that of another cluster."""
+_NONE: Final = 1e-9
+"""Weight of having no partner."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Matched:
+    """How the groups of one clustering stand to those of another."""
+
+    kind_a: NDArray[np.str_]
+    """Of `KINDS`, axis ``a``."""
+    kind_b: NDArray[np.str_]
+    partner: Ints
+    """Group of b that each of a is matched with one to one; -1 for none."""
+    jaccard: NDArray[np.float64]
+    """With the partner, over shared predictions; 0 without."""
+    parts: list[list[int]]
+    """Groups of b that each of a was split into, or went into with others."""
+    n_shared: int
+    """Predictions that both clusterings hold."""
+
+
+def match_groups(a: Sequence[Ints], b: Sequence[Ints]) -> Matched:
+    """Match groups of predictions one to one, the sum of Jaccard indices as large as it can be.
+
+    Parameters
+    ----------
+    a, b
+        Predictions of each group; no prediction is twice in one clustering.
+
+    Returns
+    -------
+    Matched
+        Sizes count predictions that both clusterings hold, so that what one of them never saw does
+        not count against it. ``kept``: a Jaccard index of one half or more. ``split``: two or more
+        groups of b come mainly from it and hold half of it. ``merged``: it went mainly into a group
+        that two or more went into. ``not shared``: none of its predictions is in the other.
+
+    Examples
+    --------
+    >>> old = [np.arange(10), np.arange(10, 30)]
+    >>> new = [np.arange(10), np.arange(10, 20), np.arange(20, 30)]
+    >>> match_groups(old, new).kind_a.tolist()
+    ['kept', 'split']
+    """
+    overlap = _overlap(a, b)
+    size_a, size_b = overlap.sum(axis=1), overlap.sum(axis=0)
+    pairs = overlap.tocoo()
+    union = size_a[pairs.row] + size_b[pairs.col] - pairs.data
+    jaccard = sparse.csr_array((pairs.data / union, (pairs.row, pairs.col)), shape=overlap.shape)
+    partner, found = _one_to_one(jaccard)
+    of_a = pairs.data >= _MAINLY * size_b[pairs.col]  # b comes mainly from a
+    of_b = pairs.data >= _MAINLY * size_a[pairs.row]  # a went mainly into b
+    split = _parted(pairs.row[of_a], pairs.data[of_a], size_a)
+    merged = _parted(pairs.col[of_b], pairs.data[of_b], size_b)
+    kept = found >= _KEPT
+    kept_b = np.zeros(len(b), dtype=bool)
+    kept_b[partner[kept]] = True
+    into = np.full(len(a), -1)
+    into[pairs.row[of_b]] = pairs.col[of_b]
+    joined = (into >= 0) & merged[into]
+    parts: list[list[int]] = [[] for _ in a]
+    for i, j in zip(pairs.row[of_a].tolist(), pairs.col[of_a].tolist(), strict=True):
+        if split[i] and not kept[i]:
+            parts[i].append(j)
+    for i in np.flatnonzero(joined & ~kept & ~split).tolist():
+        parts[i] = [int(into[i])]
+    has = np.zeros(len(b), dtype=bool)
+    has[partner[partner >= 0]] = True
+    from_split = np.zeros(len(b), dtype=bool)
+    from_split[pairs.col[of_a]] = (split & ~kept)[pairs.row[of_a]]
+    return Matched(
+        kind_a=np.select(
+            [size_a == 0, kept, split, joined, partner >= 0],
+            ["not shared", "kept", "split", "merged", "changed"],
+            default="gone",
+        ),
+        kind_b=np.select(
+            [size_b == 0, kept_b, from_split, merged, has],
+            ["not shared", "kept", "split", "merged", "changed"],
+            default="new",
+        ),
+        partner=partner,
+        jaccard=found,
+        parts=parts,
+        n_shared=int(overlap.sum()),
+    )
+
+
+def _overlap(a: Sequence[Ints], b: Sequence[Ints]) -> sparse.csr_array:
+    """Count shared predictions, axes ``a b``."""
+    preds_a, preds_b = (np.concatenate([np.zeros(0, np.int64), *each]) for each in (a, b))
+    code_a, code_b = (np.repeat(np.arange(len(s)), [len(g) for g in s]) for s in (a, b))
+    _, at_a, at_b = np.intersect1d(preds_a, preds_b, assume_unique=True, return_indices=True)
+    ones = np.ones(len(at_a))
+    pairs = (code_a[at_a], code_b[at_b])
+    return sparse.csr_array(sparse.coo_array((ones, pairs), shape=(len(a), len(b))).tocsr())
+
+
+def _one_to_one(jaccard: sparse.csr_array) -> tuple[Ints, NDArray[np.float64]]:
+    """Solve the assignment; every row may also stay alone."""
+    n, m = jaccard.shape
+    if not n:
+        return np.zeros(0, dtype=np.int64), np.zeros(0)
+    alone = sparse.diags_array(np.full(n, _NONE)).tocsr()
+    rows, columns = min_weight_full_bipartite_matching(
+        sparse.hstack([jaccard, alone]).tocsr(), maximize=True
+    )
+    partner = np.full(n, -1, dtype=np.int64)
+    partner[rows] = np.where(columns < m, columns, -1)
+    found = np.zeros(n)
+    has = partner >= 0
+    found[has] = np.asarray(jaccard[np.flatnonzero(has), partner[has]]).ravel()
+    return partner, found
+
+
+def _parted(group: Ints, n: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which groups have two parts or more that together hold half of them."""
+    count = np.bincount(group, minlength=len(size))
+    held = np.bincount(group, weights=n, minlength=len(size))
+    return np.asarray((count > 1) & (held >= _MAINLY * size))
