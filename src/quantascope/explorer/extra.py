@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from quantascope.core.errors import QuantascopeError
 from quantascope.explorer.pages.compare import compare
+from quantascope.explorer.pages.figures import FORMS, answer_figure
 from quantascope.explorer.query import BadQueryError, Query
 from quantascope.explorer.render import as_csv, as_json, as_parquet, render
 from quantascope.explorer.runs import Runs
@@ -20,16 +21,17 @@ _TYPES: Final = {
     "json": "application/json",
     "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
-    "svg": "image/svg+xml",
-    "png": "image/png",
 }
 Make = Callable[[Runs, Request], Response]
 
 
 def extra_routes(runs: Runs) -> list[Route]:
-    """Give ``/c`` and its twins."""
+    """Give ``/c`` and its twins, and ``/r/{run}/figures/NAME.svg`` and its twins."""
     found = [_route("/c", runs, "html", _compared("html"))]
-    return found + [_route(f"/c.{f}", runs, f, _compared(f)) for f in ("json", "csv", "parquet")]
+    found += [_route(f"/c.{f}", runs, f, _compared(f)) for f in ("json", "csv", "parquet")]
+    return found + [
+        _route("/r/{run}/figures/{name}." + form, runs, form, _drawn(form)) for form in FORMS
+    ]
 
 
 def _route(path: str, runs: Runs, form: str, make: Make) -> Route:
@@ -58,6 +60,13 @@ def _failed(form: str, code: int, why: str) -> Response:
         return Response(as_json({"error": why}), code, media_type=_TYPES["json"])
     values = {"title": f"Error {code}", "code": code, "why": why, "run": None}
     return HTMLResponse(render("error.html", values), code)
+
+
+def _drawn(form: str) -> Make:
+    def make(runs: Runs, request: Request) -> Response:
+        return answer_figure(runs.view(request.path_params["run"]), request, form)
+
+    return make
 
 
 def _compared(form: str) -> Make:

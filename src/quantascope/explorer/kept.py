@@ -10,9 +10,16 @@ T = TypeVar("T")
 
 
 class Kept:
-    """A store of values by key."""
+    """A store of values by key.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    most
+        Values that are kept, the latest made; None keeps all.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self._values: dict[Hashable, Any] = {}
         self._locks: dict[Hashable, Lock] = {}
         self._lock = Lock()
@@ -23,6 +30,15 @@ class Kept:
             mine = self._locks.setdefault(key, Lock())
         with mine:
             if key not in self._values:
-                self._values[key] = make()
+                self._values[key] = made = make()
+                self._forget()
+                return made
             found: T = self._values[key]
             return found
+
+    def _forget(self) -> None:
+        with self._lock:
+            while self._most is not None and len(self._values) > self._most:
+                oldest = next(iter(self._values))
+                del self._values[oldest]
+                self._locks.pop(oldest, None)

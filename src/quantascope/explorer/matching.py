@@ -18,6 +18,8 @@ _KEPT: Final = 0.5
 """Jaccard index from which a cluster counts as kept."""
 _MAINLY: Final = 0.5
 """Share of a part from which it counts as that of another cluster."""
+_PART: Final = 0.2
+"""Share of a whole from which a second part makes it split, or merged."""
 _NONE: Final = 1e-9
 """Weight of having no partner."""
 
@@ -33,8 +35,10 @@ class Matched:
     """Group of b that each of a is matched with one to one; -1 for none."""
     jaccard: NDArray[np.float64]
     """With the partner, over shared predictions; 0 without."""
-    parts: list[list[int]]
-    """Groups of b that each of a was split into, or went into with others."""
+    into: Ints
+    """Group of b that each of a went mainly into; -1 for none."""
+    source: Ints
+    """Group of a that each of b comes mainly from; -1 for none."""
     n_shared: int
     """Predictions that both clusterings hold."""
 
@@ -51,9 +55,10 @@ def match_groups(a: Sequence[Ints], b: Sequence[Ints]) -> Matched:
     -------
     Matched
         Sizes count predictions that both clusterings hold, so that what one of them never saw does
-        not count against it. ``kept``: a Jaccard index of one half or more. ``split``: two or more
-        groups of b come mainly from it and hold half of it. ``merged``: it went mainly into a group
-        that two or more went into. ``not shared``: none of its predictions is in the other.
+        not count against it. ``split``: two or more groups of b come mainly from it, and the second
+        largest holds a fifth of it. ``kept``: a Jaccard index of one half or more, neither split
+        nor merged. ``merged``: it went mainly into another. ``changed``: matched, none of these.
+        ``not shared``: none of its predictions is in the other.
 
     Examples
     --------
@@ -68,40 +73,33 @@ def match_groups(a: Sequence[Ints], b: Sequence[Ints]) -> Matched:
     union = size_a[pairs.row] + size_b[pairs.col] - pairs.data
     jaccard = sparse.csr_array((pairs.data / union, (pairs.row, pairs.col)), shape=overlap.shape)
     partner, found = _one_to_one(jaccard)
-    of_a = pairs.data >= _MAINLY * size_b[pairs.col]  # b comes mainly from a
-    of_b = pairs.data >= _MAINLY * size_a[pairs.row]  # a went mainly into b
-    split = _parted(pairs.row[of_a], pairs.data[of_a], size_a)
-    merged = _parted(pairs.col[of_b], pairs.data[of_b], size_b)
-    kept = found >= _KEPT
+    of_a = pairs.data > _MAINLY * size_b[pairs.col]  # b comes mainly from a
+    of_b = pairs.data > _MAINLY * size_a[pairs.row]  # a went mainly into b
+    source, into = np.full(len(b), -1), np.full(len(a), -1)
+    source[pairs.col[of_a]] = pairs.row[of_a]
+    into[pairs.row[of_b]] = pairs.col[of_b]
+    split = _parted(pairs.row[of_a], pairs.data[of_a], size_a)[:-1]
+    union = _parted(pairs.col[of_b], pairs.data[of_b], size_b)
+    kept = (found >= _KEPT) & ~split & ~union[partner]
     kept_b = np.zeros(len(b), dtype=bool)
     kept_b[partner[kept]] = True
-    into = np.full(len(a), -1)
-    into[pairs.row[of_b]] = pairs.col[of_b]
-    joined = (into >= 0) & merged[into]
-    parts: list[list[int]] = [[] for _ in a]
-    for i, j in zip(pairs.row[of_a].tolist(), pairs.col[of_a].tolist(), strict=True):
-        if split[i] and not kept[i]:
-            parts[i].append(j)
-    for i in np.flatnonzero(joined & ~kept & ~split).tolist():
-        parts[i] = [int(into[i])]
     has = np.zeros(len(b), dtype=bool)
     has[partner[partner >= 0]] = True
-    from_split = np.zeros(len(b), dtype=bool)
-    from_split[pairs.col[of_a]] = (split & ~kept)[pairs.row[of_a]]
     return Matched(
         kind_a=np.select(
-            [size_a == 0, kept, split, joined, partner >= 0],
+            [size_a == 0, kept, split, into >= 0, partner >= 0],
             ["not shared", "kept", "split", "merged", "changed"],
             default="gone",
         ),
         kind_b=np.select(
-            [size_b == 0, kept_b, from_split, merged, has],
-            ["not shared", "kept", "split", "merged", "changed"],
+            [size_b == 0, kept_b, union[:-1], source >= 0, has],
+            ["not shared", "kept", "merged", "split", "changed"],
             default="new",
         ),
         partner=partner,
         jaccard=found,
-        parts=parts,
+        into=into,
+        source=source,
         n_shared=int(overlap.sum()),
     )
 
@@ -134,7 +132,11 @@ def _one_to_one(jaccard: sparse.csr_array) -> tuple[Ints, NDArray[np.float64]]:
 
 
 def _parted(group: Ints, n: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which groups have two parts or more that together hold half of them."""
-    count = np.bincount(group, minlength=len(size))
-    held = np.bincount(group, weights=n, minlength=len(size))
-    return np.asarray((count > 1) & (held >= _MAINLY * size))
+    """Tell which groups have a second part of some weight."""
+    order = np.lexsort((-n, group))
+    group, n = group[order], n[order]
+    second = np.flatnonzero(np.r_[False, group[1:] == group[:-1]])
+    found = np.zeros(len(size) + 1, dtype=bool)  # the last answers for -1: none
+    heavy = second[n[second] >= _PART * size[group[second]]]
+    found[group[heavy]] = True
+    return found

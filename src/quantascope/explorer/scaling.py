@@ -22,7 +22,7 @@ from quantascope.store.tables import read_table
 __all__ = [
     "SCALES",
     "Line",
-    "cluster_means",
+    "cluster_series",
     "forecast_of_cluster",
     "forecasts_of",
     "mean_line",
@@ -123,13 +123,12 @@ def mean_line(series: Series, *, n_points: int = 60) -> Line:
     )
 
 
-def cluster_means(view: View, cluster: str, over: Over) -> Floats:
-    """Give the mean loss [nat] of a cluster as it stands now at each level of `mean_series`."""
+def cluster_series(view: View, cluster: str, over: Over) -> Series:
+    """Give the mean loss [nat] of a cluster as it stands now, at the levels of `mean_series`."""
     folder = view.run.folder
     curves = view.of_run.get("selected", lambda: read_curves(folder, which="selected"))
     rows = np.searchsorted(curves.pred, view.groups[cluster].preds)
-    mean = curves.losses[rows].mean(axis=0, dtype=np.float64)
-    return _series(view, mean, over).level_means()[0]
+    return _series(view, curves.losses[rows].mean(axis=0, dtype=np.float64), over)
 
 
 def split(view: View, over: Over) -> Breakdown | str:

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quantascope.core.rng import hash_order
+from quantascope.explorer.pages.figures import figures_of
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.view import View
 from quantascope.reader.annotations import Group
@@ -60,6 +61,7 @@ def show(asked: Asked) -> Shown:
         data=data,
         html={
             "label": view.labels_html[group.id],
+            "figures": figures_of(view, cluster=group.id),
             "contexts": [context.html for context in shown],
         },
         table=pd.DataFrame({"pred": group.preds}),

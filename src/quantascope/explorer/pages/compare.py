@@ -94,17 +94,22 @@ def _tokens_digest(view: View) -> str:
 def _table(a: View, b: View, found: Matched) -> pd.DataFrame:
     """Make a row a cluster of a, then one for each of b that none of a leads to."""
     rows_a, rows_b = list(a.rows.values()), list(b.rows.values())
+    parts: dict[int, list[int]] = {}
+    for j, i in enumerate(found.source.tolist()):
+        parts.setdefault(i, []).append(j)
     rows, led_to = [], set()
     for i, row in enumerate(rows_a):
         kind = str(found.kind_a[i])
-        to = found.parts[i] if kind in ("split", "merged") else [int(found.partner[i])]
-        to = [j for j in to if j >= 0 and kind != "not shared"]
+        to = {"split": parts.get(i, []), "merged": [int(found.into[i])], "not shared": []}.get(
+            kind, [int(found.partner[i])]
+        )
+        to = [j for j in to if j >= 0]
         led_to.update(to)
         rows.append(_row(kind, row, [rows_b[j] for j in to]) | {"jaccard": found.jaccard[i]})
     for j, row in enumerate(rows_b):
         if j not in led_to:
-            kind = str(found.kind_b[j])
-            rows.append(_row("new" if kind != "not shared" else kind, None, [row]))
+            kind, i = str(found.kind_b[j]), int(found.source[j])
+            rows.append(_row(kind, rows_a[i] if kind == "split" else None, [row]))
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
     order = table["kind"].map({name: i for i, name in enumerate(KINDS)})
     return table.assign(order=order).sort_values(

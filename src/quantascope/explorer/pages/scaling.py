@@ -14,7 +14,7 @@ from quantascope.explorer.query import BadQueryError, Query
 from quantascope.explorer.scaling import (
     SCALES,
     Line,
-    cluster_means,
+    cluster_series,
     forecast_of_cluster,
     forecasts_of,
     mean_line,
@@ -79,7 +79,7 @@ def _clusters(view: View, query: Query, over: Over) -> list[dict[str, Any]]:
             raise BadQueryError(f"cluster: {name[:40]!r} found; there is no such cluster")
     return [
         {"cluster": name, "rank": int(view.rows[name]["rank"]), "label": view.rows[name]["label"],
-         "loss_nats": cluster_means(view, name, over).tolist(), "forecast": []}
+         "loss_nats": cluster_series(view, name, over).level_means()[0].tolist(), "forecast": []}
         for name in dict.fromkeys(names)
     ]  # fmt: skip
 
