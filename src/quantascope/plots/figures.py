@@ -28,7 +28,7 @@ __all__ = [
 
 _STYLE: Final = Path(__file__).with_name("quantascope.mplstyle")
 _MANY_COLOURS: Final = "viridis"
-_LEAST_LIGHT: Final = 0.4
+_LEAST_LIGHT: Final = 0.48
 _DARK: Final = {
     "text.color": "#e8e8e6",
     "axes.labelcolor": "#e8e8e6",
@@ -70,7 +70,7 @@ def figure(
 def lighten(drawn: Figure) -> None:
     """Make a figure fit for a dark ground: transparent, and every dark stroke lighter.
 
-    A colour that is darker than a middle grey is mixed with white until it is not; hues stay.
+    Greys are inverted. A colour that is darker than a middle grey is mixed with white until it is not; hues stay.
     """
     drawn.patch.set_alpha(0.0)
     for ax in drawn.axes:
@@ -94,6 +94,8 @@ def _lighter(colour: Any) -> Any:
     if isinstance(colour, str) and colour == "none":
         return colour
     red, green, blue, alpha = mpl.colors.to_rgba(colour)
+    if red == green == blue:  # black and greys change places with white
+        return (1 - 0.9 * red, 1 - 0.9 * green, 1 - 0.9 * blue, alpha)
     white = 0.0
     while 0.2126 * red + 0.7152 * green + 0.0722 * blue < _LEAST_LIGHT and alpha and white < 1:
         red, green, blue = (part + 0.1 * (1 - part) for part in (red, green, blue))
