@@ -11,6 +11,7 @@ from starlette.routing import Route
 from quantascope.core.errors import QuantascopeError
 from quantascope.explorer.pages.compare import compare
 from quantascope.explorer.pages.figures import FORMS, answer_figure
+from quantascope.explorer.pages.map import MAP, answer_points
 from quantascope.explorer.query import BadQueryError, Query
 from quantascope.explorer.render import as_csv, as_json, as_parquet, render
 from quantascope.explorer.runs import Runs
@@ -26,9 +27,10 @@ Make = Callable[[Runs, Request], Response]
 
 
 def extra_routes(runs: Runs) -> list[Route]:
-    """Give ``/c`` and its twins, and ``/r/{run}/figures/NAME.svg`` and its twins."""
+    """Give ``/c``, ``/r/{run}/figures/NAME.svg`` with their twins, and the points of large maps."""
     found = [_route("/c", runs, "html", _compared("html"))]
     found += [_route(f"/c.{f}", runs, f, _compared(f)) for f in ("json", "csv", "parquet")]
+    found.append(_route("/r/{run}/map/points.json", runs, "json", _points))
     return found + [
         _route("/r/{run}/figures/{name}." + form, runs, form, _drawn(form)) for form in FORMS
     ]
@@ -60,6 +62,13 @@ def _failed(form: str, code: int, why: str) -> Response:
         return Response(as_json({"error": why}), code, media_type=_TYPES["json"])
     values = {"title": f"Error {code}", "code": code, "why": why, "run": None}
     return HTMLResponse(render("error.html", values), code)
+
+
+def _points(runs: Runs, request: Request) -> Response:
+    view = runs.view(request.path_params["run"])
+    if not view.has(*MAP.needs):
+        raise KeyError("this run has no clusters yet")
+    return answer_points(view, Query(dict(request.query_params)))
 
 
 def _drawn(form: str) -> Make:

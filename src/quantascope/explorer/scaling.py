@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from quantascope.core.errors import DataError, QuantascopeError
+from quantascope.explorer.kept import Kept
 from quantascope.explorer.view import View
 from quantascope.families.breakdown import Breakdown
 from quantascope.families.curves import Checkpoints, LossCurves, Series
@@ -34,6 +35,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 SCALES: Final[tuple[Over, ...]] = ("sizes", "steps", "data")
+_MOST_KEPT: Final = 500
 _COLLECTION: Final = "forecasts"
 
 
@@ -125,6 +127,11 @@ def mean_line(series: Series, *, n_points: int = 60) -> Line:
 
 def cluster_series(view: View, cluster: str, over: Over) -> Series:
     """Give the mean loss [nat] of a cluster as it stands now, at the levels of `mean_series`."""
+    kept = view.kept.get("series", lambda: Kept(most=_MOST_KEPT))
+    return kept.get((cluster, over), lambda: _cluster_series(view, cluster, over))
+
+
+def _cluster_series(view: View, cluster: str, over: Over) -> Series:
     folder = view.run.folder
     curves = view.of_run.get("selected", lambda: read_curves(folder, which="selected"))
     rows = np.searchsorted(curves.pred, view.groups[cluster].preds)

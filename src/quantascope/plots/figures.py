@@ -70,7 +70,7 @@ def figure(
 def lighten(drawn: Figure) -> None:
     """Make a figure fit for a dark ground: transparent, and every dark stroke lighter.
 
-    Greys are inverted. A colour that is darker than a middle grey is mixed with white until it is not; hues stay.
+    Greys are inverted; a colour darker than a middle grey is mixed with white until it is not.
     """
     drawn.patch.set_alpha(0.0)
     for ax in drawn.axes:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from quantascope.explorer.kept import Kept
 from quantascope.explorer.marks import Axis, Chart
 from quantascope.explorer.matching import KINDS, Matched, match_groups
 from quantascope.explorer.pages.page import Shown
@@ -20,6 +21,8 @@ __all__ = ["compare"]
 
 _PER_PAGE: Final = 50
 _MOST_LINKS: Final = 300
+_PAIRS: Final = 4
+"""Comparisons kept of a run."""
 _COLUMNS: Final = (
     "kind", "a", "rank_a", "size_a", "label_a", "loss_a", "b", "rank_b", "size_b", "label_b",
     "loss_b", "jaccard",
@@ -48,10 +51,8 @@ def compare(runs: Runs, query: Query) -> Shown:
     data["why"] = _why_not(a, b)
     if data["why"]:
         return Shown(title=title, data=data | {"rows": None})
-    found = match_groups(
-        *([v.groups[name].preds for name in v.clusters["cluster"]] for v in (a, b))
-    )
-    table = _table(a, b, found)
+    pairs = a.kept.get("compared", lambda: Kept(most=_PAIRS))
+    found, table, chart = pairs.get(b, lambda: _compared(a, b))
     kind = query.one_of("kind", ("all", *KINDS))
     kept = table if kind == "all" else table[table["kind"] == kind]
     n_pages = max(1, -(-len(kept) // _PER_PAGE))
@@ -65,8 +66,15 @@ def compare(runs: Runs, query: Query) -> Shown:
         "mean_jaccard": float(found.jaccard.mean()) if len(found.jaccard) else None,
         "kind": kind, "page": page, "n_pages": n_pages, "rows": part.to_dict("records"),
     }  # fmt: skip
-    html = {"chart": _chart(a, table)}
-    return Shown(title=title, data=data, html=html, table=kept)
+    return Shown(title=title, data=data, html={"chart": chart}, table=kept)
+
+
+def _compared(a: View, b: View) -> tuple[Matched, pd.DataFrame, Markup | None]:
+    """Match the clusters of two runs, as people left them."""
+    preds = [[view.groups[name].preds for name in view.clusters["cluster"]] for view in (a, b)]
+    found = match_groups(*preds)
+    table = _table(a, b, found)
+    return found, table, _chart(a, table)
 
 
 def _why_not(a: View, b: View) -> str:

@@ -1,5 +1,6 @@
 """A map of clusters: near where the graph of predictions joins them, coloured by what is asked."""
 
+import gzip
 from typing import Any, Final
 
 import numpy as np
@@ -8,14 +9,16 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from numpy.typing import NDArray
 from scipy import sparse
+from starlette.responses import Response
 
 from quantascope.explorer.layout import plane_layout
 from quantascope.explorer.marks import short_number
 from quantascope.explorer.pages.page import Asked, Page, Shown
+from quantascope.explorer.query import Query
 from quantascope.explorer.view import View
 from quantascope.reader.tokens import visible
 
-__all__ = ["MAP", "cluster_graph"]
+__all__ = ["MAP", "answer_points", "cluster_graph", "map_points"]
 
 _COLOURS: Final = {
     "stability": "stability (Jaccard)",
@@ -36,6 +39,8 @@ _DRAWN: Final = 3
 """Neighbours to which lines are drawn."""
 _PER_PAGE: Final = 100
 _LABEL: Final = 60
+_IN_PAGE: Final = 1_000
+"""Clusters up to which what the canvas draws stands in the page itself."""
 
 
 def show(asked: Asked) -> Shown:
@@ -55,11 +60,26 @@ def show(asked: Asked) -> Shown:
         "rows": part[["cluster", "rank", "size", "x", "y", colour]].to_dict("records"),
     }  # fmt: skip
     html = {
-        "points": view.kept.get(("map", colour), lambda: _points(view, colour)),
+        "points": map_points(view, colour) if len(table) <= _IN_PAGE else None,
         "scale": _scale(lo, hi),
         "labels": [view.labels_html[name] for name in part["cluster"]],
     }
     return Shown(title="Map", data=data, html=html, table=table)
+
+
+def map_points(view: View, colour: str) -> Markup:
+    """Give what the canvas draws, as JSON that cannot close its element."""
+    return view.kept.get(("map", colour), lambda: _points(view, colour))
+
+
+def answer_points(view: View, query: Query) -> Response:
+    """Give what the canvas draws, for maps too large to hold it in the page."""
+    colour = query.one_of("color", [name for name in _COLOURS if name in view.clusters])
+    packed = view.kept.get(
+        ("packed map", colour), lambda: gzip.compress(map_points(view, colour).encode(), 6)
+    )
+    headers = {"content-encoding": "gzip", "cache-control": "no-cache"}
+    return Response(packed, media_type="application/json", headers=headers)
 
 
 def cluster_graph(view: View) -> sparse.csr_array:
@@ -131,7 +151,6 @@ def _shades(values: NDArray[np.float64], lo: float, hi: float, *, log: bool) -> 
 
 
 def _points(view: View, colour: str) -> Markup:
-    """Write what the canvas draws, as JSON that cannot close its element."""
     table, graph = view.kept.get("map", lambda: _placed(view))
     values = table[colour].to_numpy(dtype=np.float64)
     lo, hi = _ends(values, log=colour in _LOGS)

@@ -58,7 +58,7 @@ def show(asked: Asked) -> Shown:
         "measured": asdict(line.measured), "rows": table.to_dict("records"),
         "clusters": clusters, "cluster": ",".join(each["cluster"] for each in clusters),
         "forecasts": forecasts,
-    } | _decomposed(view, over)  # fmt: skip
+    } | view.kept.get(("decomposed", over), lambda: _decomposed(view, over))  # fmt: skip
     html = {
         "chart": _chart(series, line, clusters),
         "residuals": _residuals(series, line),

@@ -31,7 +31,7 @@ _UP: Final = {
     "stability": "stability (Jaccard)",
     "auc": "held-out AUC of the label",
 }
-_MOST_LINKS: Final = 300
+_MOST_LINKS: Final = 200
 _ROWS: Final = 50
 _UNTESTED: Final = "not tested"
 _CLASSES: Final = ("gradual", "sharp", "U-shaped", "unstable", "flat", _UNTESTED)
@@ -57,6 +57,7 @@ def show(asked: Asked) -> Shown:
     data: dict[str, Any] = {
         "over": over, "scales": scales, "y": up, "ys": _UP, "from": lo, "to": hi,
         "n_clusters": len(table), "n_learned": len(placed), "n_chosen": len(chosen),
+        "n_links": min(len(placed), _MOST_LINKS),
         "n_still": int((~table["changes"]).sum()),
         "classes": {name: int(n) for name, n in chosen["class"].value_counts().items()},
         "rows": chosen.head(_ROWS).to_dict("records"),
@@ -119,7 +120,7 @@ def _axes(view: View, placed: pd.DataFrame, *, over: Over, up: str) -> dict[str,
     return {"x": across, "y": Axis.around(_UP[up], placed[up].to_numpy(), log=up == "size")}
 
 
-def _draw(view: View, placed: pd.DataFrame, *, over: Over, up: str) -> list[Markup]:
+def _draw(view: View, placed: pd.DataFrame, *, over: Over, up: str) -> Markup:
     """Draw the marks: the largest as links, the others plain."""
     chart = Chart(title="", **_axes(view, placed, over=over, up=up))
     order = np.argsort(-placed["size"].to_numpy(), kind="stable")
@@ -140,7 +141,7 @@ def _draw(view: View, placed: pd.DataFrame, *, over: Over, up: str) -> list[Mark
         to=[f"/r/{quote(view.run.name)}/quanta/{row['cluster']}" for row in first],
         titles=[_title(row) for row in first],
     )
-    return chart.parts
+    return Markup("").join(chart.parts)
 
 
 def _title(row: dict[str, Any]) -> str:
@@ -154,7 +155,7 @@ def _title(row: dict[str, Any]) -> str:
 def _with_choice(
     view: View,
     placed: pd.DataFrame,
-    drawn: list[Markup],
+    drawn: Markup,
     *,
     over: Over,
     ends: tuple[float | None, float | None],
@@ -164,7 +165,7 @@ def _with_choice(
     chart = Chart(title=words, brush=True, **_axes(view, placed, over=over, up=up))
     if ends != (None, None):
         chart.span(*ends)
-    chart.parts.extend(drawn)
+    chart.parts.append(drawn)
     return chart.svg()
 
 

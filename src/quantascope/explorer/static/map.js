@@ -141,12 +141,28 @@
     keep();
   };
 
-  const start = () => {
+  let begun = null; // the canvas whose points are read
+  const readPoints = async (canvas) => {
+    const here = document.getElementById("map-points");
+    if (here) return JSON.parse(here.textContent);
+    const answer = await fetch(canvas.dataset.from);
+    if (!answer.ok) throw new Error(`points: ${answer.status}`);
+    return answer.json();
+  };
+  const start = async () => {
     const canvas = document.getElementById("map");
-    const data = document.getElementById("map-points");
-    if (!canvas || !data) { at = null; return; }
-    if (at && at.canvas === canvas) return;
-    const points = JSON.parse(data.textContent);
+    if (canvas === begun) return;
+    begun = canvas;
+    at = null;
+    if (!canvas) return;
+    let points;
+    try {
+      points = await readPoints(canvas);
+    } catch { // a file without a server: the list says it all
+      canvas.hidden = true;
+      return;
+    }
+    if (begun !== canvas) return;
     const order = points.id.map((_, i) => i).sort((a, b) => points.size[b] - points.size[a]);
     at = { canvas, points, order, most: 1, view: read(), pointed: -1 };
     at.most = points.size.reduce((a, b) => Math.max(a, b), 1);
@@ -198,5 +214,5 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (at) draw(); });
   document.addEventListener("DOMContentLoaded", start);
   document.addEventListener("htmx:afterSettle", start);
-  document.addEventListener("htmx:historyRestore", () => { at = null; start(); });
+  document.addEventListener("htmx:historyRestore", () => { begun = null; start(); });
 })();
