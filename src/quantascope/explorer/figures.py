@@ -127,7 +127,7 @@ def _draw_solved(view: View, _: str, ax: Axes) -> Axes:
 
 def _over(view: View) -> Any:
     for over in ("sizes", "steps"):
-        if mean_series(view, over) is not None:  # type: ignore[arg-type]
+        if mean_series(view, over) is not None:
             return over
     raise DataError("the models of this run differ neither in size nor in steps")
 

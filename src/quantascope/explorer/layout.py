@@ -83,9 +83,12 @@ def _push(at: Floats) -> Floats:
     flat = cell[:, 0] * _GRID + cell[:, 1]
     count = np.bincount(flat, minlength=_GRID**2).reshape(_GRID, _GRID).astype(np.float64)
     smooth = ndimage.gaussian_filter(count, 1.5, mode="constant")
-    slope = np.stack(np.gradient(np.sqrt(smooth)))
+    slope: Any = np.gradient(np.sqrt(smooth))  # along both axes
     where = at.T * _GRID - 0.5
-    down = np.stack([-ndimage.map_coordinates(s, where, order=1, mode="nearest") for s in slope])
+    steps: list[Floats] = [
+        ndimage.map_coordinates(s, where, order=1, mode="nearest") for s in slope
+    ]
+    down = -np.stack(steps)
     return np.asarray((down / (np.hypot(*down).max() or 1.0)).T)
 
 

@@ -80,7 +80,7 @@ class Chart:
     def line(self, x: Floats, y: Floats, *, kind: str = "line", title: str = "") -> None:
         """Add a line through points; what is not finite breaks it."""
         at = self._at(x, y)
-        good = np.isfinite(at).all(axis=1)
+        good: Any = np.isfinite(at).all(axis=1).tolist()
         path = "".join(
             f"{'L' if i and good[i - 1] else 'M'}{a:.1f} {b:.1f}"
             for i, (a, b) in enumerate(at.tolist())

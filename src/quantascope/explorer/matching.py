@@ -68,18 +68,19 @@ def match_groups(a: Sequence[Ints], b: Sequence[Ints]) -> Matched:
     ['kept', 'split']
     """
     overlap = _overlap(a, b)
-    size_a, size_b = overlap.sum(axis=1), overlap.sum(axis=0)
+    size_a, size_b = (np.asarray(overlap.sum(axis=k), dtype=np.float64) for k in (1, 0))
     pairs = overlap.tocoo()
-    union = size_a[pairs.row] + size_b[pairs.col] - pairs.data
-    jaccard = sparse.csr_array((pairs.data / union, (pairs.row, pairs.col)), shape=overlap.shape)
+    row, column = pairs.row.astype(np.int64), pairs.col.astype(np.int64)
+    union_size = size_a[row] + size_b[column] - pairs.data
+    jaccard = sparse.csr_array((pairs.data / union_size, (row, column)), shape=overlap.shape)
     partner, found = _one_to_one(jaccard)
-    of_a = pairs.data > _MAINLY * size_b[pairs.col]  # b comes mainly from a
-    of_b = pairs.data > _MAINLY * size_a[pairs.row]  # a went mainly into b
+    of_a = pairs.data > _MAINLY * size_b[column]  # b comes mainly from a
+    of_b = pairs.data > _MAINLY * size_a[row]  # a went mainly into b
     source, into = np.full(len(b), -1), np.full(len(a), -1)
-    source[pairs.col[of_a]] = pairs.row[of_a]
-    into[pairs.row[of_b]] = pairs.col[of_b]
-    split = _parted(pairs.row[of_a], pairs.data[of_a], size_a)[:-1]
-    union = _parted(pairs.col[of_b], pairs.data[of_b], size_b)
+    source[column[of_a]] = row[of_a]
+    into[row[of_b]] = column[of_b]
+    split = _parted(row[of_a], pairs.data[of_a], size_a)[:-1]
+    union = _parted(column[of_b], pairs.data[of_b], size_b)
     kept = (found >= _KEPT) & ~split & ~union[partner]
     kept_b = np.zeros(len(b), dtype=bool)
     kept_b[partner[kept]] = True

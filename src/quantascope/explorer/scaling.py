@@ -1,6 +1,7 @@
 """Mean losses over sizes, steps or amounts of text: the series, the line through it, its parts."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -163,7 +164,7 @@ def forecasts_of(view: View, scale: str) -> list[dict[str, Any]]:
         manifest = require_item(folder, _COLLECTION, item)
         if manifest.config["scale"] != scale:
             continue
-        means = view.of_run.get(("forecast", item, "means"), lambda i=item: _main(view, i, "means"))
+        means = view.of_run.get(("forecast", item, "means"), partial(_main, view, item, "means"))
         by = manifest.config["by"]
         found.append({
             "forecast": item, "by": by, "method": manifest.config["method"],

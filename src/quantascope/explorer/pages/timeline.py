@@ -112,17 +112,18 @@ def _place(name: str) -> int:
     return _CLASSES.index(name) % len(SHAPES)
 
 
-def _axes(view: View, placed: pd.DataFrame, *, over: Over, up: str) -> dict[str, Axis]:
+def _axes(view: View, placed: pd.DataFrame, *, over: Over, up: str) -> tuple[Axis, Axis]:
     emerged = view.emerged_over(over)
     assert emerged is not None
     x = emerged.series.x
     across = Axis.around(WORDS[emerged.series.scale], x[x > 0], log=True)
-    return {"x": across, "y": Axis.around(_UP[up], placed[up].to_numpy(), log=up == "size")}
+    return across, Axis.around(_UP[up], placed[up].to_numpy(), log=up == "size")
 
 
 def _draw(view: View, placed: pd.DataFrame, *, over: Over, up: str) -> Markup:
     """Draw the marks: the largest as links, the others plain."""
-    chart = Chart(title="", **_axes(view, placed, over=over, up=up))
+    x_axis, y_axis = _axes(view, placed, over=over, up=up)
+    chart = Chart(title="", x=x_axis, y=y_axis)
     order = np.argsort(-placed["size"].to_numpy(), kind="stable")
     rows = placed.iloc[order]
     area = mark_areas(rows["size"].to_numpy())
@@ -162,7 +163,8 @@ def _with_choice(
     up: str,
 ) -> Markup:
     words = f"{len(placed)} clusters by when they were learned"
-    chart = Chart(title=words, brush=True, **_axes(view, placed, over=over, up=up))
+    x_axis, y_axis = _axes(view, placed, over=over, up=up)
+    chart = Chart(title=words, brush=True, x=x_axis, y=y_axis)
     if ends != (None, None):
         chart.span(*ends)
     chart.parts.append(drawn)
