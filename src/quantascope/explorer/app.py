@@ -28,6 +28,7 @@ from starlette.types import ASGIApp
 
 from quantascope.core.errors import QuantascopeError
 from quantascope.explorer.annotate import append, make_annotation
+from quantascope.explorer.extra import extra_routes
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.pages.runs import list_runs
 from quantascope.explorer.query import BadQueryError, Query
@@ -66,6 +67,7 @@ def make_app(
     routes: list[BaseRoute] = [
         Route("/", partial(_answer_runs, runs)),
         Route("/runs.json", partial(_answer_runs, runs)),
+        *extra_routes(runs),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     for page in PAGES:

@@ -17,7 +17,7 @@ from quantascope.core.errors import QuantascopeError
 from quantascope.core.rng import hash_order
 from quantascope.families.breakdown import Breakdown
 from quantascope.reader.decompose import run_decomposition
-from quantascope.reader.forecast import list_forecasts
+from quantascope.reader.outcomes import list_forecasts
 from quantascope.reader.run import FEATURE_WORDS, Run
 from quantascope.reader.tokens import decode_tokens
 from quantascope.store.collection import item_path, require_item

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from quantascope import __version__
 from quantascope.core.numbers import plain
+from quantascope.explorer.marks import glyph
 from quantascope.explorer.spark import bar
 from quantascope.reader.tokens import name_controls, render_text, render_words
 
@@ -41,7 +42,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "num": _number, "count": _count, "visible": render_text, "words": render_words,
     }  # fmt: skip
-    environment.globals |= {"version": __version__, "asset": _asset, "bar": _bar}
+    environment.globals |= {"version": __version__, "asset": _asset, "bar": _bar, "swatch": _swatch}
     return environment
 
 
@@ -84,6 +85,15 @@ def _inert(value: Any) -> Any:
 
 def _bar(share: float, count: int) -> Markup:
     return bar(share, title=f"{count} predictions, {share:.1%}")
+
+
+def _swatch(shape: str, place: int) -> Markup:
+    """Draw the mark of a class, for a legend."""
+    path = glyph(shape, 8, 8, area=90)
+    return Markup(
+        '<svg class="swatch" width="16" height="16" aria-hidden="true">'
+        '<path class="mark m{}" d="{}"/></svg>'
+    ).format(place, path)
 
 
 def _number(value: Any, digits: int = 3) -> str:

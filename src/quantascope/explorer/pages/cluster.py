@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from quantascope.core.rng import hash_order
 from quantascope.explorer.curves import draw_members
 from quantascope.explorer.evidence import verdict
+from quantascope.explorer.pages.figures import figures_of
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.view import View
 from quantascope.reader.annotations import Group
@@ -67,6 +68,7 @@ def show(asked: Asked) -> Shown:
         html={
             "label": view.labels_html[group.id],
             "members": None if members is None else draw_members(members),
+            "figures": figures_of(view, cluster=group.id),
             "contexts": [context.html for context in shown],
         },
         table=pd.DataFrame({"pred": group.preds}),

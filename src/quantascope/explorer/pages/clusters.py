@@ -61,6 +61,9 @@ def show(asked: Asked) -> Shown:
             "desc": query.flag("desc"),
             "q": query.text("q", most=100),
             "min": query.integer("min", 1, lo=1, hi=10**9),
+            "from": query.number("from"),
+            "to": query.number("to"),
+            "has_learned": "learned_at" in view.clusters,
             "rows": rows,
         },
         html={

@@ -1,5 +1,6 @@
 """The first page of a run: what was looked at, what was found, what may be concluded."""
 
+from quantascope.explorer.pages.figures import figures_of
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.reader.conclusions import conclusions
 
@@ -30,7 +31,8 @@ def show(asked: Asked) -> Shown:
     if view.has("losses", "selection", "sketch", "clusters", "ranks", "fits"):
         data["conclusions"] = view.of_run.get("conclusions", lambda: conclusions(run))
     table = run.models if view.has("losses") else None
-    return Shown(title="Overview", data=data, table=table)
+    html = {"figures": figures_of(view)}
+    return Shown(title="Overview", data=data, html=html, table=table)
 
 
 OVERVIEW = Page(name="overview", path="", show=show, needs=("corpus",), menu="Overview", key="o")
