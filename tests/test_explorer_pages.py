@@ -349,3 +349,18 @@ def test_what_is_kept_is_made_once_and_the_oldest_is_forgotten():
     for key in ("a", "a", "b", "c", "b", "a"):
         assert kept.get(key, lambda k=key: made.append(k) or k) == key
     assert made == ["a", "b", "c", "a"]
+
+
+def test_hidden_characters_of_a_name_are_seen_in_titles_and_on_the_map(root, tmp_path):
+    shutil.copytree(root / "other", tmp_path / "one")
+    client = TestClient(make_app(tmp_path), base_url=HOST, headers={"origin": HOST})
+    name = client.get("/r/one/quanta.json").json()["rows"][0]["cluster"]
+    text = "<b>\u202e backwards"
+    client.post("/r/one/annotations", data={"op": "rename", "clusters": name, "text": text})
+    page = get(client, "/r/one/map").text
+    assert "\u202e" not in page
+    assert "U+202E" in page
+    assert "<b>" not in page
+    both = get(client, "/c", a="one", b="one").text
+    assert "<b>" not in both
+    assert "U+202E" in both
