@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 import numpy as np
@@ -19,10 +20,12 @@ from starlette.testclient import TestClient
 
 import quantascope
 from quantascope.explorer.app import make_app
+from quantascope.explorer.figures import figure_file
 from quantascope.explorer.kept import Kept
 from quantascope.explorer.layout import plane_layout
 from quantascope.explorer.marks import SHAPES, Axis, Chart, glyph, short_number
 from quantascope.explorer.matching import match_groups
+from quantascope.explorer.view import View
 from quantascope.reader.families import run_emergence, run_genicity
 
 HOST = "http://127.0.0.1:8765"
@@ -296,6 +299,15 @@ def test_figures_come_light_and_dark_and_are_kept(client, name):
     table = pd.read_csv(io.StringIO(get(client, f"{path}.csv").text))
     assert len(table) == len(get(client, f"{path}.json").json()["rows"]) > 0
     assert name in get(client, "/r/one").text
+
+
+def test_light_and_dark_figures_drawn_at_once_do_not_mix(run):
+    view = View(run)
+    asked = [(name, dark) for name in ("scaling", "solved") for dark in (False, True)]
+    with ThreadPoolExecutor(4) as pool:
+        drawn = pool.map(lambda a: figure_file(view, a[0], form="svg", dark=a[1]), asked)
+        for (_, dark), content in zip(asked, drawn, strict=True):
+            assert (b"#e8e8e6" in content) == dark
 
 
 def test_a_figure_that_there_is_not_says_so(client):

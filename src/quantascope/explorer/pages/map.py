@@ -165,7 +165,7 @@ def _points(view: View, colour: str) -> Markup:
         "x": np.rint(10_000 * table["x"]).astype(int).tolist(),
         "y": np.rint(10_000 * table["y"]).astype(int).tolist(),
         "shade": _shades(values, lo, hi, log=colour in _LOGS),
-        "value": [f"{value:.3g}" for value in values],
+        "value": [f"{value:.3g}" if np.isfinite(value) else "not known" for value in values],
         "near": near,
         "what": _COLOURS[colour],
         "colours": list(_CIVIDIS),
