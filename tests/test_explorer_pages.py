@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 import numpy as np
@@ -19,10 +20,12 @@ from starlette.testclient import TestClient
 
 import quantascope
 from quantascope.explorer.app import make_app
+from quantascope.explorer.figures import figure_file
 from quantascope.explorer.kept import Kept
 from quantascope.explorer.layout import plane_layout
 from quantascope.explorer.marks import SHAPES, Axis, Chart, glyph, short_number
 from quantascope.explorer.matching import match_groups
+from quantascope.explorer.view import View
 from quantascope.reader.families import run_emergence, run_genicity
 
 HOST = "http://127.0.0.1:8765"
@@ -298,6 +301,15 @@ def test_figures_come_light_and_dark_and_are_kept(client, name):
     assert name in get(client, "/r/one").text
 
 
+def test_light_and_dark_figures_drawn_at_once_do_not_mix(run):
+    view = View(run)
+    asked = [(name, dark) for name in ("scaling", "solved") for dark in (False, True)]
+    with ThreadPoolExecutor(4) as pool:
+        drawn = pool.map(lambda a: figure_file(view, a[0], form="svg", dark=a[1]), asked)
+        for (_, dark), content in zip(asked, drawn, strict=True):
+            assert (b"#e8e8e6" in content) == dark
+
+
 def test_a_figure_that_there_is_not_says_so(client):
     for path in ("nonsense.svg", "curve.svg", "curve.svg?cluster=../x", "scaling.pdf"):
         assert client.get(f"/r/one/figures/{path}").status_code == 404
@@ -349,3 +361,18 @@ def test_what_is_kept_is_made_once_and_the_oldest_is_forgotten():
     for key in ("a", "a", "b", "c", "b", "a"):
         assert kept.get(key, lambda k=key: made.append(k) or k) == key
     assert made == ["a", "b", "c", "a"]
+
+
+def test_hidden_characters_of_a_name_are_seen_in_titles_and_on_the_map(root, tmp_path):
+    shutil.copytree(root / "other", tmp_path / "one")
+    client = TestClient(make_app(tmp_path), base_url=HOST, headers={"origin": HOST})
+    name = client.get("/r/one/quanta.json").json()["rows"][0]["cluster"]
+    text = "<b>\u202e backwards"
+    client.post("/r/one/annotations", data={"op": "rename", "clusters": name, "text": text})
+    page = get(client, "/r/one/map").text
+    assert "\u202e" not in page
+    assert "U+202E" in page
+    assert "<b>" not in page
+    both = get(client, "/c", a="one", b="one").text
+    assert "<b>" not in both
+    assert "U+202E" in both

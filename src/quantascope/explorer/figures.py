@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,8 @@ from quantascope.reader.curves import read_distribution
 
 __all__ = ["figure_file", "figure_table"]
 
+_ONE_AT_A_TIME: Final = Lock()
+"""Matplotlib's style is one for the whole process: two threads would mix theirs."""
 _MOST_KEPT: Final = 200
 _MOST_MODELS: Final = 8
 _COARSE: Final = 10
@@ -51,7 +54,7 @@ def figure_table(view: View, name: str, *, cluster: str = "") -> pd.DataFrame:
 
 def _file(view: View, name: str, form: str, dark: bool, cluster: str) -> bytes:  # noqa: FBT001
     buffer = io.BytesIO()
-    with figure(dark=dark) as (drawn, ax):
+    with _ONE_AT_A_TIME, figure(dark=dark) as (drawn, ax):
         _DRAW[name](view, cluster, ax)
         if dark:
             lighten(drawn)

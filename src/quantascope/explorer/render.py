@@ -16,6 +16,7 @@ from quantascope import __version__
 from quantascope.core.numbers import plain
 from quantascope.explorer.marks import glyph
 from quantascope.explorer.spark import bar
+from quantascope.explorer.words import plain_label
 from quantascope.reader.tokens import name_controls, render_text, render_words
 
 __all__ = ["STATIC", "as_csv", "as_json", "as_parquet", "render"]
@@ -40,8 +41,12 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "num": _number, "count": _count, "visible": render_text, "words": render_words,
-    }  # fmt: skip
+        "num": _number,
+        "count": _count,
+        "visible": render_text,
+        "words": render_words,
+        "plain": plain_label,
+    }
     environment.globals |= {"version": __version__, "asset": _asset, "bar": _bar, "swatch": _swatch}
     return environment
 

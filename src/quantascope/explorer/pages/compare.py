@@ -16,6 +16,7 @@ from quantascope.explorer.pages.timeline import mark_areas
 from quantascope.explorer.query import Query
 from quantascope.explorer.runs import Runs
 from quantascope.explorer.view import View
+from quantascope.explorer.words import plain_label
 
 __all__ = ["compare"]
 
@@ -162,7 +163,7 @@ def _chart(a: View, table: pd.DataFrame) -> Markup | None:
         x[:_MOST_LINKS], y[:_MOST_LINKS], place=kinds[:_MOST_LINKS].tolist(),
         area=area[:_MOST_LINKS],
         to=[f"/r/{quote(a.run.name)}/quanta/{row['a']}" for row in first],
-        titles=[f"{row['label_a'][:60]}: {row['a']} and {row['b']}, Jaccard {row['jaccard']:.2f}"
-                for row in first],
+        titles=[f"{plain_label(row['label_a'])}: {row['a']} and {row['b']}, "
+                f"Jaccard {row['jaccard']:.2f}" for row in first],
     )  # fmt: skip
     return chart.svg()

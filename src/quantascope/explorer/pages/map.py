@@ -16,7 +16,7 @@ from quantascope.explorer.marks import short_number
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.query import Query
 from quantascope.explorer.view import View
-from quantascope.reader.tokens import visible
+from quantascope.explorer.words import plain_label
 
 __all__ = ["MAP", "answer_points", "cluster_graph", "map_points"]
 
@@ -160,22 +160,16 @@ def _points(view: View, colour: str) -> Markup:
     ]
     return htmlsafe_json_dumps({
         "id": table["cluster"].tolist(),
-        "label": [_plain(text) for text in table["label"]],
+        "label": [plain_label(text, most=_LABEL) for text in table["label"]],
         "size": table["size"].tolist(),
         "x": np.rint(10_000 * table["x"]).astype(int).tolist(),
         "y": np.rint(10_000 * table["y"]).astype(int).tolist(),
         "shade": _shades(values, lo, hi, log=colour in _LOGS),
-        "value": [f"{value:.3g}" for value in values],
+        "value": [f"{value:.3g}" if np.isfinite(value) else "not known" for value in values],
         "near": near,
         "what": _COLOURS[colour],
         "colours": list(_CIVIDIS),
     }, separators=(",", ":"))  # fmt: skip
-
-
-def _plain(label: str) -> str:
-    """Show what is hidden in a label but its spaces, and cut it."""
-    short = label if len(label) <= _LABEL else label[:_LABEL] + "…"
-    return " ".join(visible(word) for word in short.split(" "))
 
 
 def _scale(lo: float, hi: float) -> Markup:

@@ -23,6 +23,7 @@ from quantascope.explorer.scaling import (
     split,
 )
 from quantascope.explorer.view import View
+from quantascope.explorer.words import plain_label
 from quantascope.families.breakdown import Breakdown
 from quantascope.families.series import Series
 from quantascope.reader.curves import Over
@@ -147,7 +148,7 @@ def _chart(series: Series, line: Line, clusters: list[dict[str, Any]]) -> Markup
     losses = np.asarray(series.losses[0], dtype=np.float64)
     chart.dots(series.x[series.level][here], losses[here], place=0, area=30.0, title="one model")
     for place, (each, row) in enumerate(zip(clusters, rows, strict=True), start=1):
-        title = f"{each['cluster']}: {each['label']}"
+        title = f"{each['cluster']}: {plain_label(each['label'])}"
         chart.line(series.x[good], row[good], kind=f"line o{place}", title=title)
         chart.dots(series.x[good], row[good], place=place, area=45.0, title=title)
         if each["forecast"]:

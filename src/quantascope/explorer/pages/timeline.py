@@ -14,6 +14,7 @@ from quantascope.explorer.marks import SHAPES, Axis, Chart
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.query import BadQueryError
 from quantascope.explorer.view import View
+from quantascope.explorer.words import plain_label
 from quantascope.families.classes import classify
 from quantascope.reader.curves import Over
 from quantascope.reader.families import Emerged
@@ -149,7 +150,7 @@ def _title(row: dict[str, Any]) -> str:
     where = (
         f"learned at {row['learned_at']:.3g} ({row['learned_lo']:.3g} to {row['learned_hi']:.3g})"
     )
-    label = row["label"] if len(row["label"]) < 80 else row["label"][:80] + "…"
+    label = plain_label(row["label"])
     return f"{label}: rank {row['rank']}, {row['size']} predictions, {row['class']}, {where}"
 
 
