@@ -215,6 +215,7 @@ def test_copy_link_gives_the_address(page):
 def annotate(page, op: str, text: str) -> None:
     if not page.locator("details.annotate[open]").count():
         page.locator("details.annotate summary").click()
+    page.wait_for_load_state("networkidle")  # figures of a cluster that a merge takes away
     page.fill(f"input#{op}", text)
     page.keyboard.press("Enter")
 
