@@ -82,6 +82,7 @@ def measure(port: int, base: str, begun: float, pid: int) -> None:
             time.sleep(0.01)
     report("start: the server listens", 1e3 * (time.perf_counter() - begun), 1_000)
     ask = Asker(port)
+    print(f"first page of a cluster, all tables read: {ask(f'{base}/quanta/1')[1]:.0f}", flush=True)
     paths = kinds(base)
     for name, choices in paths.items():
         status, first = ask(choices[0])

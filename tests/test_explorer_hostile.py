@@ -29,7 +29,7 @@ TAGS = {
     "label", "legend", "li", "line", "link", "main", "mark", "meta", "nav", "ol", "optgroup", "option", "p",
     "path", "polygon", "pre", "rect", "script", "section", "select", "small", "span", "strong",
     "summary", "svg", "table", "tbody", "td", "text", "textarea", "th", "thead", "title", "tr", "ul", "desc",
-    "defs", "use", "canvas", "noscript", "output", "caption", "tspan", "polyline", "em", "b", "abbr", "time",
+    "defs", "use", "canvas", "noscript", "output", "caption", "sup", "sub", "tspan", "polyline", "em", "b", "abbr", "time",
     "data", "datalist", "progress", "meter", "template", "br", "hr", "area", "map",
 }  # fmt: skip
 
