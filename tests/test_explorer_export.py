@@ -235,6 +235,15 @@ def test_a_still_page_keeps_text_and_drops_what_needs_a_server():
     assert still.after.count("<form") == 1
 
 
+def test_a_drawing_that_leads_to_clusters_leads_to_their_files():
+    still = make_still(
+        '<main><canvas data-to="quanta/"></canvas></main>',
+        address="/r/x/map",
+        link=lambda tag, at: f"..{at}.html" if tag == "canvas" else None,
+    )
+    assert still.main == '<canvas data-to="../r/x/quanta/" data-end=".html"></canvas>'
+
+
 @pytest.mark.parametrize("form", ["folder", "single", "csv"])
 def test_what_no_export_made_is_left_alone(run, tmp_path, form):
     mine = tmp_path / "mine"

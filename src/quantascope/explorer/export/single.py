@@ -70,7 +70,7 @@ def _linker(site: Site, plan: Plan, *, scripts: list[str]) -> Link:
 
     def link(tag: str, address: str) -> str | None:
         bare, fragment = urldefrag(address)
-        name = plan.name(bare)
+        name = plan.pattern(bare) if tag == "canvas" else plan.name(bare)
         if name is not None:
             return _hash(name) + (f"&at={fragment}" if fragment else "")
         if tag == "script":

@@ -20,6 +20,7 @@ _LINKED: Final = {
     "a": "href", "link": "href", "script": "src", "img": "src", "image": "href", "use": "href",
 }  # fmt: skip
 _VOID: Final = ("meta", "link", "img", "image", "use")
+_ID: Final = "ID"
 _LIVE: Final = ("htmx.min.js",)
 """Scripts that only talk to a server."""
 
@@ -157,6 +158,8 @@ class _Writer(HTMLParser):
             return None
         if tag == "body":
             return "<body>"
+        if tag == "canvas" and "data-to" in attributes:
+            return self._pointing(attributes)
         text = self.get_starttag_text() or ""
         if tag in _LINKED and _LINKED[tag] in attributes:
             return self._linked(tag, attributes)
