@@ -52,9 +52,9 @@ class _Files:
         """Give what leads from a file to the file of an address."""
 
         def link(tag: str, address: str) -> str | None:
-            del tag
             bare, fragment = urldefrag(address)
-            place = self._place(bare)
+            wanted = self._plan.pattern(bare) if tag == "canvas" else None
+            place = f"{wanted}.html" if wanted else self._place(bare)
             if place is None:
                 return None
             path = quote(posixpath.relpath(place, posixpath.dirname(file) or "."))

@@ -46,6 +46,11 @@ class Plan:
         known = self.pages.get(_key(address))
         return None if known is None else known[1]
 
+    def pattern(self, address: str) -> str | None:
+        """Name a page below the run by its address, whether it goes out or not."""
+        path = urlsplit(address).path
+        return path.removeprefix(f"{self.home}/") if path.startswith(f"{self.home}/") else None
+
     def asset(self, address: str) -> str | None:
         """Name the file of a style, script, figure or twin of a page; None for all else.
 

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urldefrag
+from urllib.parse import quote, urldefrag, urlsplit
 
 from quantascope.core.errors import DataError
 from quantascope.core.progress import Advance
@@ -27,7 +27,9 @@ __all__ = ["make_single"]
 
 _BLOCK_CHARS: Final = 400_000
 """Of HTML before it is compressed: some 30 ms to open."""
-_SCRIPTS: Final = ("explorer.js", "single.js")
+_PLAIN: Final = " /:;=,.()-_~!*'"
+"""Characters that stand for themselves in the address of a drawing."""
+_SCRIPT: Final = "single.js"
 _STYLE: Final = "explorer.css"
 
 
@@ -46,26 +48,33 @@ def make_single(site: Site, plan: Plan, *, advance: Advance) -> bytes:
     DataError
         If the run has not even a corpus.
     """
-    link = _linker(site, plan)
+    scripts: list[str] = []
+    link = _linker(site, plan, scripts=scripts)
     fragments, frame = [], None
     for name, address, answer in answers(site, plan, advance):
         still = make_still(answer.text, address=address, link=link, figures=not is_cluster(name))
-        frame = still if name == "index" else frame
+        if name == "index":
+            frame = make_still(answer.text, address=address, link=link, figures=False)
         title = html.unescape(still.title)
         fragments.append(_Fragment(key=_hash(name)[1:], title=title, html=still.main))
     if frame is None:
         raise DataError(f"{site.folder}: no corpus yet; there is nothing to export")
-    return _joined(frame, fragments).encode()
+    return _joined(frame, fragments, scripts=[*dict.fromkeys(scripts), _SCRIPT]).encode()
 
 
-def _linker(site: Site, plan: Plan) -> Link:
-    """Lead to other pages of the file; figures become part of the page that shows them."""
+def _linker(site: Site, plan: Plan, *, scripts: list[str]) -> Link:
+    """Lead to other pages of the file; figures become part of the page that shows them.
+
+    Scripts that pages want are put down in `scripts`, to become part of the one script.
+    """
 
     def link(tag: str, address: str) -> str | None:
         bare, fragment = urldefrag(address)
-        name = plan.name(bare)
+        name = plan.pattern(bare) if tag == "canvas" else plan.name(bare)
         if name is not None:
             return _hash(name) + (f"&at={fragment}" if fragment else "")
+        if tag == "script":
+            scripts.append(urlsplit(bare).path.rpartition("/")[2])
         shown = tag == "img" and plan.is_figure(bare)
         answer = site.find(bare) if shown else None
         return None if answer is None else _data(answer)
@@ -78,13 +87,17 @@ def _hash(name: str) -> str:
 
 
 def _data(answer: Answer) -> str:
-    return f"data:{answer.kind.partition(';')[0]};base64,{base64.b64encode(answer.body).decode()}"
+    """Write a drawing into an address: as text, which the block's compression makes small."""
+    kind = answer.kind.partition(";")[0]
+    if kind == "image/svg+xml":
+        return f"data:{kind},{quote(answer.text, safe=_PLAIN)}"
+    return f"data:{kind};base64,{base64.b64encode(answer.body).decode()}"
 
 
-def _joined(frame: Still, fragments: list[_Fragment]) -> str:
+def _joined(frame: Still, fragments: list[_Fragment], *, scripts: list[str]) -> str:
     """Put the frame, the style, the script and the blocks together."""
     style = (STATIC / _STYLE).read_text(encoding="utf-8")
-    script = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    script = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in scripts)
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"

@@ -20,6 +20,7 @@ _LINKED: Final = {
     "a": "href", "link": "href", "script": "src", "img": "src", "image": "href", "use": "href",
 }  # fmt: skip
 _VOID: Final = ("meta", "link", "img", "image", "use")
+_ID: Final = "ID"
 _LIVE: Final = ("htmx.min.js",)
 """Scripts that only talk to a server."""
 
@@ -157,6 +158,8 @@ class _Writer(HTMLParser):
             return None
         if tag == "body":
             return "<body>"
+        if tag == "canvas" and "data-to" in attributes:
+            return self._pointing(attributes)
         text = self.get_starttag_text() or ""
         if tag in _LINKED and _LINKED[tag] in attributes:
             return self._linked(tag, attributes)
@@ -174,10 +177,18 @@ class _Writer(HTMLParser):
             attributes = {key: place if key == name else value for key, value in attributes.items()}
             if place is None:
                 del attributes[name]
-        written = (
-            f' {k}="{escape(v)}"' if v is not None else f" {k}" for k, v in attributes.items()
-        )
-        return f"<{tag}{''.join(written)}>"
+        return _written(tag, attributes)
+
+    def _pointing(self, attributes: Attributes) -> str:
+        """Tell a drawing that leads to clusters what stands before and behind their ids."""
+        place = self._link("canvas", urljoin(self._address, f"{attributes['data-to']}{_ID}"))
+        before, _, behind = (place or "").partition(_ID)
+        return _written("canvas", attributes | {"data-to": before, "data-end": behind})
+
+
+def _written(tag: str, attributes: Attributes) -> str:
+    written = (f' {k}="{escape(v)}"' if v is not None else f" {k}" for k, v in attributes.items())
+    return f"<{tag}{''.join(written)}>"
 
 
 def _needs_server(tag: str, attributes: Attributes) -> bool:

@@ -52,6 +52,7 @@
     if (target) target.scrollIntoView();
     else if (focus) scrollTo(0, 0);
     if (focus) main.focus({ preventScroll: true });
+    document.dispatchEvent(new CustomEvent("htmx:afterSettle")); // as when a server sent the page
     document.body.dataset.ready = key;
   };
   addEventListener("hashchange", () => show(true));
