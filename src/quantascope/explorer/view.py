@@ -199,10 +199,11 @@ class View:
         except DataError:
             return None
 
-    @cached_property
+    @property
     def evidence(self) -> Evidence:
         """What the run holds for and against its clusters."""
-        return Evidence(self.run, self.finished)
+        found: Evidence = self.of_run.get("evidence", lambda: Evidence(self.run, self.finished))
+        return found
 
     @property
     def neighbours(self) -> dict[str, Counter[str]]:

@@ -187,7 +187,7 @@
       from = null;
       if (moved > 4) { keep(); return; }
       const i = nearest(event);
-      if (i >= 0) location.href = canvas.dataset.to + encodeURIComponent(at.points.id[i]);
+      if (i >= 0) location.href = canvas.dataset.to + encodeURIComponent(at.points.id[i]) + (canvas.dataset.end || "");
     });
     canvas.addEventListener("pointercancel", () => { from = null; });
     canvas.addEventListener("pointerleave", () => { if (!from) choose(-1); });
