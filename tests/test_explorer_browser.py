@@ -3,6 +3,7 @@
 Every page is watched: no request leaves, nothing is complained of, no hostile text runs.
 """
 
+import re
 import shutil
 import socket
 import threading
@@ -71,7 +72,9 @@ def page(browser, address):
     page.on("dialog", lambda dialog: complaints.append(dialog.message))
     yield page
     assert [url for url in asked if not url.startswith((address, "data:"))] == []
-    assert complaints == []
+    # a figure may be asked for while its cluster is merged away: it is answered by 404
+    gone = re.compile(r"404 .*/figures/curve\.svg\?cluster=")
+    assert [said for said in complaints if not gone.search(said)] == []
     assert "owned" not in page.title()
     context.close()
 

@@ -173,7 +173,8 @@ def test_links_lead_to_files_of_the_export_and_nowhere_else(out):
         text = path.read_text()
         tags = re.findall(r"<[a-z][^<>]*>", text)
         for tag in tags:
-            assert not re.search(r"\s(on\w+|style|srcdoc|action)=", tag), tag
+            bare_tag = re.sub(r'"[^"]*"', '""', tag)  # values may say anything
+            assert not re.search(r"\s(on\w+|style|srcdoc|action)=", bare_tag), tag
             for target in re.findall(r'\s(?:href|src)="([^"]*)"', tag):
                 bare, fragment = urldefrag(html.unescape(target))
                 file = path if not bare else (path.parent / unquote(bare)).resolve()
@@ -181,8 +182,8 @@ def test_links_lead_to_files_of_the_export_and_nowhere_else(out):
                 assert file.is_file(), (path, target)
                 n += 1
         assert text.count("<form") == text.count('<form method="dialog"')
-        scripts = re.findall(r"<script[^>]*>[^<]*", text)
-        assert scripts
+        scripts = [s for s in re.findall(r"<script[^>]*>[^<]*", text) if "json" not in s]
+        assert scripts  # what is JSON is data, which browsers do not run
         assert all(re.fullmatch(r'<script src="[./]*static/\w+\.js" defer>', s) for s in scripts)
     assert n > 100
 

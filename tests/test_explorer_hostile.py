@@ -48,7 +48,8 @@ class Markings(HTMLParser):
         if tag not in TAGS:
             self.found.append(f"<{tag}>")
         self.found += [name for name in names if name.startswith(("on", "style", "srcdoc"))]
-        if tag == "script" and not (names.get("src") or "").startswith("/static/"):
+        data = names.get("type") == "application/json"  # which browsers do not run
+        if tag == "script" and not data and not (names.get("src") or "").startswith("/static/"):
             self.found.append("inline script")
         if tag == "img" and not (names.get("src") or "").startswith(("/r/", "/static/")):
             self.found.append("foreign image")
