@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantascope.reader.tokens import decode_tokens, render_context, render_text, visible
+from quantascope.reader.tokens import (
+    decode_tokens,
+    render_context,
+    render_text,
+    render_words,
+    visible,
+)
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -65,3 +71,15 @@ def test_length_is_bounded_on_both_sides():
 
 def test_white_space_is_visible():
     assert visible(" \t\n") == "·→⏎\n"
+
+
+@given(st.text(alphabet=st.sampled_from("ab <&'\"\n\t\u00a0\u202e\u2066\x00e\u0301")))
+def test_words_have_plain_spaces_and_nothing_else_that_text_may_not_have(text):
+    shown = html.unescape(str(render_words(text)))
+    assert shown == " ".join(visible(word) for word in text.split())
+    assert not any(unicodedata.category(c) in ("Cc", "Cf") for c in shown)
+    assert "<" not in str(render_words(text))
+
+
+def test_words_are_bounded():
+    assert len(render_words("ab " * 10_000, max_chars=200)) <= 201

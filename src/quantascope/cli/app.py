@@ -21,6 +21,8 @@ import typer  # noqa: E402  (after the thread settings)
 from quantascope.cli import (  # noqa: E402
     allocate,
     decompose,
+    explore,
+    export,
     families,
     family,
     fit,
@@ -70,6 +72,8 @@ theory.register(app)
 tails.register(app)
 shapes.register(app)
 families.register(app)
+explore.register(app)
+export.register(app)
 family.register(app)
 probe.register(app)
 decompose.register(app)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
+import matplotlib.colors
 import matplotlib.style
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "figure",
+    "lighten",
     "plot_loss_distribution",
     "plot_loss_scaling",
     "plot_rank_frequency",
@@ -26,25 +28,79 @@ __all__ = [
 
 _STYLE: Final = Path(__file__).with_name("quantascope.mplstyle")
 _MANY_COLOURS: Final = "viridis"
+_LEAST_LIGHT: Final = 0.48
+_DARK: Final = {
+    "text.color": "#e8e8e6",
+    "axes.labelcolor": "#e8e8e6",
+    "axes.edgecolor": "#b0b0b0",
+    "xtick.color": "#b0b0b0",
+    "xtick.labelcolor": "#e8e8e6",
+    "ytick.color": "#b0b0b0",
+    "ytick.labelcolor": "#e8e8e6",
+    "grid.color": "#414141",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
 
 
 @contextmanager
-def figure(*, width: float = 5.2, height: float = 3.6) -> Iterator[tuple[Figure, Axes]]:
+def figure(
+    *, width: float = 5.2, height: float = 3.6, dark: bool = False
+) -> Iterator[tuple[Figure, Axes]]:
     """Open a figure in the project's style, without a window.
 
     Parameters
     ----------
     width, height
         Size [inch].
+    dark
+        Whether it will lie on a dark ground; call `lighten` when it is drawn.
 
     Yields
     ------
     tuple[Figure, Axes]
         Draw into the axes; the style holds inside the block.
     """
-    with mpl.style.context(str(_STYLE)):
+    with mpl.style.context([str(_STYLE), *([_DARK] if dark else [])]):
         drawn = Figure(figsize=(width, height), layout="constrained")
         yield drawn, drawn.add_subplot()
+
+
+def lighten(drawn: Figure) -> None:
+    """Make a figure fit for a dark ground: transparent, and every dark stroke lighter.
+
+    Greys are inverted; a colour darker than a middle grey is mixed with white until it is not.
+    """
+    drawn.patch.set_alpha(0.0)
+    for ax in drawn.axes:
+        ax.patch.set_alpha(0.0)
+        for line in ax.get_lines():
+            line.set_color(_lighter(line.get_color()))
+            line.set_markeredgecolor(_lighter(line.get_markeredgecolor()))
+            line.set_markerfacecolor(_lighter(line.get_markerfacecolor()))
+        for patch in ax.patches:
+            patch.set_edgecolor(_lighter(patch.get_edgecolor()))
+            patch.set_facecolor(_lighter(patch.get_facecolor()))
+        for many in ax.collections:
+            if many.get_array() is None:
+                many.set_edgecolor([_lighter(c) for c in many.get_edgecolor()])
+                many.set_facecolor([_lighter(c) for c in many.get_facecolor()])
+        if (legend := ax.get_legend()) is not None:
+            ax.legend(fontsize=legend.get_texts()[0].get_fontsize())
+
+
+def _lighter(colour: Any) -> Any:
+    if isinstance(colour, str) and colour == "none":
+        return colour
+    red, green, blue, alpha = mpl.colors.to_rgba(colour)
+    if red == green == blue:  # black and greys change places with white
+        return (1 - 0.9 * red, 1 - 0.9 * green, 1 - 0.9 * blue, alpha)
+    white = 0.0
+    while 0.2126 * red + 0.7152 * green + 0.0722 * blue < _LEAST_LIGHT and alpha and white < 1:
+        red, green, blue = (part + 0.1 * (1 - part) for part in (red, green, blue))
+        white += 0.1
+    return (red, green, blue, alpha)
 
 
 def plot_loss_scaling(models: pd.DataFrame, *, fit: pd.Series | None, ax: Axes) -> Axes:

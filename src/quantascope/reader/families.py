@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from quantascope.core.errors import DataError
+from quantascope.core.rng import hash_order
 from quantascope.families.classes import MOST_LEVELS, ClassTable, Correction, classify
 from quantascope.families.curves import LossCurves
 from quantascope.families.detect import SHAPES, ShapesFound, detect_shapes
@@ -189,6 +190,7 @@ def run_genicity(
     complete: bool = True,
     level: float = 0.05,
     correction: Correction = "bh",
+    most: int | None = None,
     seed: int = 0,
 ) -> GenicityReport:
     """Sort predictions by the paper's rules in every seed, test them, and look for rare shapes.
@@ -209,13 +211,15 @@ def run_genicity(
         Refuse sizes that lack a seed that others have.
     level, correction, seed
         Of the test, see `quantascope.families.classes.classify`.
+    most
+        Predictions looked at: a fixed draw of the others where there are more; None takes all.
 
     Raises
     ------
     ArtefactError, DataError
         If there are no curves, or they make no family over sizes.
     """
-    curves = read_curves(run, which=which)
+    curves = _drawn(read_curves(run, which=which), most)
     if over == "steps" and step is not None:
         raise ValueError("step: sizes are compared at a step; leave it out over steps")
     series = run_series(curves, over, at=step, complete=complete).thinned(MOST_LEVELS)
@@ -344,6 +348,16 @@ def _emerged_probes(
         n_preds=skills.n_items,
         series=skills.series,
         found=find_emergence(skills.series, threshold=threshold, level=level, seed=seed),
+    )
+
+
+def _drawn(curves: LossCurves, most: int | None) -> LossCurves:
+    """Take a fixed draw of at most so many curves."""
+    if most is None or len(curves.pred) <= most:
+        return curves
+    kept = np.sort(np.argsort(hash_order(curves.pred, seed=0), kind="stable")[:most])
+    return LossCurves(
+        pred=curves.pred[kept], losses=curves.losses[kept], checkpoints=curves.checkpoints
     )
 
 

@@ -7,7 +7,6 @@ with that id. Nothing here writes, and nothing loads torch.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from quantascope.core.errors import ArtefactError
 from quantascope.core.rng import hash_order
 from quantascope.families.curves import LossCurves
 from quantascope.reader.curves import read_curves
+from quantascope.reader.notebook import cluster_html, fit_html, pred_html, run_html
 from quantascope.reader.probes import Probes, read_probes
 from quantascope.reader.tokens import decode_tokens, render_context, render_text
 from quantascope.store.arrays import open_array
@@ -27,11 +27,11 @@ from quantascope.store.folder import RunFolder
 from quantascope.store.manifest import Manifest
 from quantascope.store.tables import read_table
 
-__all__ = ["Cluster", "Pred", "Run", "load"]
+__all__ = ["FEATURE_WORDS", "Cluster", "Fit", "Pred", "Run", "load"]
 
 _TOKENS_BEFORE = 64
 _TOKENS_AFTER = 12
-_FEATURE_WORDS = {
+FEATURE_WORDS = {
     "next": "predicts",
     "last": "after",
     "last2": "after the 2 tokens",
@@ -73,6 +73,10 @@ class Run:
     def name(self) -> str:
         """Name of the run: its folder's name."""
         return self.folder.root.resolve().name
+
+    def has(self, *kinds: str) -> bool:
+        """Tell whether these stages have finished."""
+        return all(self.folder.manifest(kind) is not None for kind in kinds)
 
     def manifest(self, kind: str) -> Manifest:
         """Manifest of a stage that has finished."""
@@ -174,6 +178,27 @@ class Run:
         """Fitted exponents with intervals, ranges and methods; index ``name``."""
         return self.table("fits", "fits").set_index("name")
 
+    def fit(self, name: str) -> "Fit":
+        """Give a fitted exponent by its name.
+
+        Raises
+        ------
+        KeyError
+            If the run has no fit of this name.
+        """
+        if name not in self.fits.index:
+            raise KeyError(f"fit {name!r}: this run has {', '.join(self.fits.index)}")
+        row = self.fits.loc[name]
+        return Fit(
+            name=name,
+            **{key: float(row[key]) for key in ("estimate", "lo", "hi", "range_lo", "range_hi")},
+            n_points=int(row["n_points"]),
+            method=str(row["method"]),
+            identified=bool(row["identified"]),
+            calibrated=bool(row["calibrated"]),
+            reason=str(row["reason"] or ""),
+        )
+
     @cached_property
     def curves(self) -> LossCurves:
         """Loss curves [nat] of selected and sampled predictions over all checkpoints, checked.
@@ -193,14 +218,23 @@ class Run:
 
     def label_parts(self, cluster: str, *, n_features: int = 2) -> list[tuple[str, str]]:
         """Give a cluster's best features: a word for the kind, and the tokens' text."""
-        rows = self.labels[self.labels["cluster"] == cluster].sort_values("place").head(n_features)
         return [
             (
-                _FEATURE_WORDS.get(row.feature, row.feature),
-                "".join(decode_tokens([self.vocab.get(int(i), b"") for i in row.token_ids])),
+                FEATURE_WORDS.get(feature, feature),
+                "".join(decode_tokens([self.vocab.get(int(i), b"") for i in token_ids])),
             )
-            for row in rows.itertuples()
+            for feature, token_ids in self._features.get(cluster, [])[:n_features]
         ]
+
+    @cached_property
+    def _features(self) -> dict[str, list[tuple[str, Any]]]:
+        """Label features with their token ids by cluster, best first."""
+        found: dict[str, list[tuple[str, Any]]] = {}
+        rows = self.labels.sort_values("place", kind="stable")
+        columns = [rows[name].tolist() for name in ("cluster", "feature", "token_ids")]
+        for cluster, feature, token_ids in zip(*columns, strict=True):
+            found.setdefault(cluster, []).append((feature, token_ids))
+        return found
 
     def label_text(self, cluster: str) -> str:
         """Say a cluster's label in words: its best features, tokens in quotes."""
@@ -240,17 +274,32 @@ class Run:
         return f"Run({str(self.folder.root)!r})"
 
     def _repr_html_(self) -> str:
-        """Show a static table of the largest clusters, for notebooks."""
-        rows = Markup("").join(
-            Markup("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>").format(
-                cluster.rank, cluster.id, cluster.size, cluster.label_html()
-            )
-            for cluster in islice(self, 20)
-        )
-        return Markup(
-            "<b>{}</b>: {} clusters of {} predictions<table>"
-            "<tr><th>rank</th><th>id</th><th>size</th><th>label</th></tr>{}</table>"
-        ).format(self.name, len(self), len(self.members), rows)
+        """Show text, models, exponents and the largest clusters, for notebooks."""
+        return run_html(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A fitted exponent."""
+
+    name: str
+    estimate: float
+    lo: float
+    """Ends of its 95 % interval; NaN or infinite where the data set none."""
+    hi: float
+    range_lo: float
+    """Ends of the range that was fitted."""
+    range_hi: float
+    n_points: int
+    method: str
+    identified: bool
+    calibrated: bool
+    reason: str
+    """Why it is not identified or not calibrated; empty where there is nothing to say."""
+
+    def _repr_html_(self) -> str:
+        """Show it as a table of one row, for notebooks."""
+        return fit_html(self)
 
 
 @dataclass(frozen=True)
@@ -302,14 +351,8 @@ class Cluster:
         return f"Cluster({self.id}, rank {self.rank}, size {self.size}, {self.label})"
 
     def _repr_html_(self) -> str:
-        """Show label and contexts, for notebooks."""
-        contexts = Markup("").join(
-            Markup("<pre style='white-space:pre-wrap'>{}</pre>").format(pred.html())
-            for pred in self.contexts(8)
-        )
-        return Markup("<b>{}</b>, rank {}, {} predictions: {}{}").format(
-            self.id, self.rank, self.size, self.label_html(), contexts
-        )
+        """Show label, evidence and contexts, for notebooks."""
+        return cluster_html(self)
 
 
 @dataclass(frozen=True)
@@ -332,8 +375,8 @@ class Pred:
     @property
     def source(self) -> str:
         """Where the document came from, with the character offset."""
-        row = self.run.docs.iloc[self.doc]
-        return f"{row['source']}@{row['source_offset']}"
+        docs, doc = self.run.docs, self.doc
+        return f"{docs['source'].iat[doc]}@{docs['source_offset'].iat[doc]}"
 
     @property
     def target(self) -> str:
@@ -372,8 +415,8 @@ class Pred:
         return f"Pred({self.index}, {self.source}, …{self.text[-40:]!r} -> {self.target!r})"
 
     def _repr_html_(self) -> str:
-        """Show its context, for notebooks."""
-        return Markup("<pre style='white-space:pre-wrap'>{}</pre>").format(self.html())
+        """Show its context and losses, for notebooks."""
+        return pred_html(self)
 
     def _bytes(self, index: int) -> bytes:
         return self.run.vocab.get(int(self.run.tokens[index]), b"")

@@ -11,7 +11,15 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-__all__ = ["decode_tokens", "render_context", "render_text", "visible"]
+__all__ = [
+    "decode_tokens",
+    "name_controls",
+    "render_context",
+    "render_text",
+    "render_tokens",
+    "render_words",
+    "visible",
+]
 
 _SHOWN: Final = {"\n": "⏎\n", "\t": "→", " ": "·", "\r": "␍"}
 _HIDDEN_CATEGORIES: Final = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
@@ -35,6 +43,8 @@ def visible(text: str, *, max_chars: int = _MAX_CHARS) -> str:
         Spaces as ``·``, line ends as ``⏎`` and a break, tabs as ``→``; control, format and
         direction characters as ``⟨U+202E⟩``. Not escaped.
     """
+    if len(text) <= max_chars and text.isascii() and text.isprintable():
+        return text.replace(" ", "·")
     shown: list[str] = []
     combining = 0
     for character in text[:max_chars]:
@@ -43,6 +53,13 @@ def visible(text: str, *, max_chars: int = _MAX_CHARS) -> str:
             continue
         shown.append(_SHOWN.get(character) or _named(character))
     return "".join(shown) + ("…" if len(text) > max_chars else "")
+
+
+def name_controls(text: str) -> str:
+    """Show control, format and direction characters by their code; spaces and lines stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c in " \n\t" else _named(c) for c in text)
 
 
 def decode_tokens(pieces: Sequence[bytes]) -> list[str]:
@@ -60,6 +77,23 @@ def decode_tokens(pieces: Sequence[bytes]) -> list[str]:
 def render_text(text: str, *, max_chars: int = 120) -> Markup:
     """Render a short text on one line, escaped, white space visible."""
     return escape(visible(text, max_chars=max_chars).replace("\n", ""))
+
+
+def render_words(text: str, *, max_chars: int = 5000) -> Markup:
+    """Render words that a person wrote, or a sentence of ours: escaped, with plain spaces.
+
+    Any white space is one space; control and direction characters are shown by their code, as in
+    `visible`.
+
+    Examples
+    --------
+    >>> print(render_words("verbs  <after> a noun"))
+    verbs &lt;after&gt; a noun
+    """
+    plain = " ".join(text.split())
+    return Markup(" ").join(escape(visible(word)) for word in plain[:max_chars].split()) + (
+        "…" if len(plain) > max_chars else ""
+    )
 
 
 def render_context(pieces: Sequence[bytes], target: int, *, max_chars: int = 400) -> Markup:
@@ -88,6 +122,35 @@ def render_context(pieces: Sequence[bytes], target: int, *, max_chars: int = 400
         visible(before[-max_chars:] if max_chars else ""),
         visible(texts[target]) or "⟨part of a character⟩",
         visible(after, max_chars=max_chars),
+    )
+
+
+def render_tokens(pieces: Sequence[bytes], target: int, *, level: Sequence[int]) -> Markup:
+    """Render tokens one by one, the target boxed, each with a class for its level.
+
+    Parameters
+    ----------
+    pieces
+        Bytes of each token.
+    target
+        Index of the predicted token.
+    level
+        Of each token, a small whole number: shown by the class ``l0``, ``l1`` and so on.
+
+    Returns
+    -------
+    Markup
+        Safe HTML: a ``<span>`` for each token, a ``<mark>`` for the target.
+    """
+    texts = decode_tokens(pieces)
+    tags = ["span"] * len(texts)
+    tags[target] = "mark"
+    texts[target] = texts[target] or "⟨part of a character⟩"
+    return Markup(
+        "".join(
+            f'<{tag} class="l{int(shade)}">{escape(visible(text))}</{tag}>'
+            for tag, shade, text in zip(tags, level, texts, strict=True)
+        )
     )
 
 

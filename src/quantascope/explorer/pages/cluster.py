@@ -1,0 +1,147 @@
+"""One cluster with its evidence: contexts, tokens, curves, when it was learned, its neighbours."""
+
+from collections import Counter
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quantascope.core.rng import hash_order
+from quantascope.explorer.curves import draw_members
+from quantascope.explorer.evidence import verdict
+from quantascope.explorer.pages.figures import figures_of
+from quantascope.explorer.pages.page import Asked, Page, Shown
+from quantascope.explorer.view import View
+from quantascope.reader.annotations import Group
+
+__all__ = ["CLUSTER"]
+
+_MOST_CONTEXTS: Final = 100
+_MOST_BEFORE: Final = 256
+_BARS: Final = 10
+_NEIGHBOURS: Final = 8
+_CARD: Final = (
+    "rank", "size", "share", "label", "auc", "stability", "mean_similarity", "null_similarity",
+    "coherent", "n_documents", "loss_first", "loss_last", "learned_at", "learned_lo", "learned_hi",
+    "learned_width", "changes",
+)  # fmt: skip
+
+
+def show(asked: Asked) -> Shown:
+    """Gather what is known of one cluster.
+
+    Raises
+    ------
+    KeyError
+        If the run has no such cluster or model.
+    """
+    view, query = asked.view, asked.query
+    row, group = _found(view, asked.path["cluster"])
+    n = query.integer("n", 20, lo=1, hi=_MOST_CONTEXTS)
+    before = query.integer("ctx", 48, lo=0, hi=_MOST_BEFORE)
+    order = query.one_of("order", ("shuffled", "loss", "document"))
+    model = view.model(query.text("at"))
+    preds = _first(view, group.preds, n, order=order, model=model)
+    shown = list(view.contexts(preds, before=before, model=model))
+    members = view.evidence.over_sizes(group.preds)
+    data: dict[str, Any] = {
+        "cluster": group.id,
+        **{name: row[name] for name in _CARD if name in row},
+        "tags": list(group.tags), "parents": list(group.parents), "overlap": group.overlap,
+        "notes": [{"author": n.author, "time": n.time, "text": n.text} for n in group.notes],
+        "next": _tokens(view, group.preds),
+        "last": _tokens(view, group.preds - 1),
+        "features": view.evidence.features(group.id),
+        "curve": _curve(view, group.id), "members": members,
+        "beside_chance": verdict(row), "drop": view.evidence.share_of_drop(group.id),
+        "forecasts": view.evidence.foretold(group.id),
+        "neighbours": _neighbours(view, group.id),
+        "contexts": [context.as_dict() for context in shown],
+        "ctx": before, "n": n, "order": order, "at": query.text("at"),
+        "align": query.flag("align"),
+        "previous": _beside(view, group.id, -1), "following": _beside(view, group.id, 1),
+    }  # fmt: skip
+    return Shown(
+        title=f"{group.id}, rank {int(row['rank'])}",
+        data=data,
+        html={
+            "label": view.labels_html[group.id],
+            "members": None if members is None else draw_members(members),
+            "figures": figures_of(view, cluster=group.id),
+            "contexts": [context.html for context in shown],
+        },
+        table=pd.DataFrame({"pred": group.preds}),
+    )
+
+
+def _found(view: View, name: str) -> tuple[dict[str, Any], Group]:
+    """Find a cluster by its id, or by its rank."""
+    if name.isascii() and name.isdigit() and 0 < int(name[:9]) <= len(view.clusters):
+        name = str(view.clusters["cluster"].iloc[int(name[:9]) - 1])
+    if name not in view.rows:
+        after = view.successors(name)
+        gone = f"it went into {', '.join(after)}" if after else "there is no such cluster"
+        hidden = "it is hidden" if name in view.groups else gone
+        raise KeyError(f"{name[:40]}: {hidden}")
+    return view.rows[name], view.groups[name]
+
+
+def _first(
+    view: View, preds: NDArray[np.int64], n: int, *, order: str, model: int
+) -> NDArray[np.int64]:
+    """Give the first n predictions in an order, without sorting them all."""
+    if order == "document":
+        return preds[:n]
+    if order == "loss":
+        key: NDArray[Any] = -view.losses_of(model)[preds]
+    else:  # the order of ``Cluster.contexts``
+        key = hash_order(preds, seed=0)
+    if len(preds) > n:
+        highest = np.partition(key, n - 1)[n - 1]
+        near = key <= highest
+        if near.sum() >= n:  # not so where losses are missing
+            preds, key = preds[near], key[near]
+    return preds[np.argsort(key, kind="stable")][:n]
+
+
+def _tokens(view: View, at: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Count the commonest tokens at places."""
+    n = np.bincount(view.run.tokens[at])
+    top = np.argsort(-n, kind="stable")[:_BARS]
+    return [
+        {"token": view.decode([i]), "count": count, "share": count / len(at)}
+        for i, count in zip(top.tolist(), n[top].tolist(), strict=True)
+        if count
+    ]
+
+
+def _curve(view: View, cluster: str) -> list[dict[str, Any]]:
+    models = view.finished
+    return [
+        {"model": name, "n_params": int(size), "loss_nats": float(loss)}
+        for name, size, loss in zip(
+            models["name"], models["n_params"], view.curve(cluster), strict=True
+        )
+    ]
+
+
+def _neighbours(view: View, cluster: str) -> list[dict[str, Any]]:
+    """Give the clusters that most edges of the graph lead to."""
+    found = [
+        (view.rows[other], n)
+        for other, n in view.neighbours.get(cluster, Counter()).most_common()
+        if other in view.rows
+    ]
+    return [
+        {"cluster": row["cluster"], "rank": row["rank"], "label": row["label"], "edges": n}
+        for row, n in found[:_NEIGHBOURS]
+    ]
+
+
+def _beside(view: View, cluster: str, step: int) -> str | None:
+    ids, place = view.clusters["cluster"], int(view.places[view.groups[cluster].preds[0]]) + step
+    return ids.iat[place] if 0 <= place < len(ids) else None
+
+
+CLUSTER = Page(name="cluster", path="/quanta/{cluster}", show=show, needs=("losses", "clusters"))

@@ -1,0 +1,31 @@
+"""The list of runs."""
+
+from typing import Any
+
+from quantascope.core.errors import QuantascopeError
+from quantascope.explorer.runs import Runs
+
+__all__ = ["list_runs"]
+
+
+def list_runs(runs: Runs) -> list[dict[str, Any]]:
+    """Give a row a run; one that cannot be read says why instead of hiding."""
+    return [_row(runs, name) for name in runs.names()]
+
+
+def _row(runs: Runs, name: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": name, "problem": ""}
+    try:
+        view = runs.view(name)
+        row["stages"] = [stage["stage"] for stage in view.stages if stage["state"] == "done"]
+        if view.has("corpus"):
+            row["n_tokens"] = view.run.facts("corpus")["n_tokens"]
+        if view.has("losses"):
+            row["n_models"] = len(view.run.models)
+        if view.has("clusters"):
+            row["n_clusters"] = len(view.run)
+    except QuantascopeError as error:
+        row["problem"] = runs.without_paths(str(error))
+    except Exception:  # a damaged run does not hide the others, however it fails
+        row["problem"] = "cannot be read; `quantascope validate` says why"
+    return row

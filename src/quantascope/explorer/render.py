@@ -1,0 +1,113 @@
+"""Templates, and the plain forms of a page's data: JSON, CSV, Parquet."""
+
+import hashlib
+import io
+import json
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from quantascope import __version__
+from quantascope.core.numbers import plain
+from quantascope.explorer.marks import glyph
+from quantascope.explorer.spark import bar
+from quantascope.explorer.words import plain_label
+from quantascope.reader.tokens import name_controls, render_text, render_words
+
+__all__ = ["STATIC", "as_csv", "as_json", "as_parquet", "render"]
+
+STATIC: Final = Path(__file__).with_name("static")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def render(template: str, values: dict[str, Any]) -> str:
+    """Fill a template; all that is not Markup is escaped."""
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("quantascope.explorer"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "num": _number,
+        "count": _count,
+        "visible": render_text,
+        "words": render_words,
+        "plain": plain_label,
+    }
+    environment.globals |= {"version": __version__, "asset": _asset, "bar": _bar, "swatch": _swatch}
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """Name control and direction characters in whatever a template shows; escaping follows."""
+    return name_controls(value) if type(value) is str else value
+
+
+@cache
+def _asset(name: str) -> str:
+    """Give the address of a static file, with its digest so that browsers may keep it."""
+    return f"/static/{name}?v={hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
+
+
+def as_json(data: Any) -> str:
+    """Write plain values as JSON; what is not finite becomes null."""
+    return json.dumps(plain(data), allow_nan=False, ensure_ascii=False)
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """Write a table as CSV that no spreadsheet takes for formulas."""
+    safe = table.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = [_inert(value) for value in safe[name]]
+    return safe.to_csv(index=False)
+
+
+def as_parquet(table: pd.DataFrame) -> bytes:
+    """Write a table as Parquet."""
+    file = io.BytesIO()
+    table.to_parquet(file, index=False)
+    return file.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """Put a quote before texts that a spreadsheet would run."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _bar(share: float, count: int) -> Markup:
+    return bar(share, title=f"{count} predictions, {share:.1%}")
+
+
+def _swatch(shape: str, place: int) -> Markup:
+    """Draw the mark of a class, for a legend."""
+    path = glyph(shape, 8, 8, area=90)
+    return Markup(
+        '<svg class="swatch" width="16" height="16" aria-hidden="true">'
+        '<path class="mark m{}" d="{}"/></svg>'
+    ).format(place, path)
+
+
+def _number(value: Any, digits: int = 3) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float) and math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:.{digits}g}"
+
+
+def _count(value: Any) -> str:
+    return "–" if value is None or math.isnan(value) else f"{int(value):,}"

@@ -1,0 +1,105 @@
+"""Which runs there are, each opened once and again whenever one of its stages changed."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from quantascope.core.errors import ArtefactError
+from quantascope.explorer.view import View
+from quantascope.reader.run import load
+from quantascope.store.manifest import MANIFEST
+from quantascope.store.schema import KINDS
+
+__all__ = ["Runs"]
+
+_CONFIG: Final = "run.toml"
+_ANNOTATIONS: Final = "annotations.jsonl"
+
+
+class Runs:
+    """The run folders at a place: the folder itself, or those inside it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._open: dict[str, tuple[tuple[int, ...], View]] = {}
+        self._lock = Lock()
+
+    def names(self) -> list[str]:
+        """Names of the runs, those that changed last first."""
+        paths = self._paths()
+        return sorted(paths, key=lambda name: (-_changed(paths[name]), name))
+
+    def view(self, name: str) -> View:
+        """Give a run; names are looked up, never joined to a path.
+
+        Raises
+        ------
+        KeyError
+            If there is no run of this name.
+        ArtefactError
+            If the folder cannot be read, or a link leads out of it.
+        """
+        path = self._paths().get(name)
+        if path is None:
+            raise KeyError("there is no such run")
+        with self._lock:  # so that many who ask at once open it once
+            return self._opened(name, path)
+
+    def warm(self) -> None:
+        """Read what most pages of the run that changed last need; what fails, its pages say."""
+        with suppress(Exception):
+            view = self.view(self.names()[0])
+            _ = view.rows, view.places, view.neighbours
+
+    def without_paths(self, said: str) -> str:
+        """Take the place of the runs out of a message: what is shown names files within a run."""
+        for root in (self.root, self.root.absolute(), self.root.resolve()):
+            said = said.replace(f"{root}/", "").replace(str(root), "this folder")
+        return said
+
+    def _opened(self, name: str, path: Path) -> View:
+        stamp = _stamp(path)
+        known = self._open.get(name)
+        if known is None or known[0] != stamp:
+            _check_links(path, within=self.root)
+            same = known is not None and known[0][1:] == stamp[1:]  # but for the annotations
+            run, of_run = (known[1].run, known[1].of_run) if known and same else (load(path), None)
+            known = stamp, View(run, of_run)
+            self._open[name] = known
+        return known[1]
+
+    def _paths(self) -> dict[str, Path]:
+        if (self.root / _CONFIG).is_file():
+            return {self.root.resolve().name: self.root}
+        if not self.root.is_dir():
+            return {}
+        return {
+            path.name: path
+            for path in self.root.iterdir()
+            if path.name.isprintable() and (path / _CONFIG).is_file()
+        }
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Tell the state of a run by the times of its manifests."""
+    stages = [path / kind / MANIFEST for kind in KINDS]
+    files = [path / _ANNOTATIONS, path / _CONFIG, *stages]
+    return tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
+
+
+def _check_links(path: Path, *, within: Path) -> None:
+    """Refuse links that lead out of the folder: a run from elsewhere shows nothing but itself."""
+    inside = path.resolve()
+    if not inside.is_relative_to(within.resolve()):
+        raise ArtefactError(f"{path}: a link out of this folder; explore the run at its own place")
+    for folder, folders, files in os.walk(inside):
+        for name in (*folders, *files):
+            here = Path(folder) / name
+            if here.is_symlink() and not here.resolve().is_relative_to(inside):
+                raise ArtefactError(f"{here}: a link out of the run; put a copy in its place")
+
+
+def _changed(path: Path) -> int:
+    return max(_stamp(path))

@@ -1,0 +1,60 @@
+// One file: its pages lie in it compressed; the address behind # says which one is shown.
+"use strict";
+(() => {
+  const main = document.getElementById("main");
+  const index = JSON.parse(document.getElementById("index").textContent);
+  const opened = new Map();
+
+  const unpack = async (number) => {
+    const text = document.getElementById(`block-${number}`).textContent;
+    const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return JSON.parse(await new Response(stream).text());
+  };
+  const block = (number) => {
+    if (!opened.has(number)) opened.set(number, unpack(number));
+    return opened.get(number);
+  };
+  const asked = () => {
+    const values = new URLSearchParams(location.hash.slice(1));
+    if (values.has("q")) return [`q=${values.get("q")}`, values.get("at")];
+    if (values.has("p")) return [`p=${values.get("p")}`, values.get("at")];
+    return [location.hash.length < 2 ? "p=index" : null, null];
+  };
+  const markMenu = (key) => {
+    for (const link of document.querySelectorAll("nav a")) {
+      if (link.hash === `#${key}` && !link.classList.contains("home")) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+  };
+  const say = (text) => {
+    const line = document.createElement("p");
+    line.textContent = text;
+    main.replaceChildren(line);
+  };
+  const show = async (focus) => {
+    const [key, at] = asked();
+    if (key === null) return; // a place on this page
+    if (!Object.hasOwn(index, key)) { say(`This file has no page ${key.slice(0, 60)}.`); return; }
+    const [number, place, title] = index[key];
+    let fragment;
+    try {
+      fragment = (await block(number))[place];
+    } catch {
+      say("This browser cannot open the pages in this file (DecompressionStream is missing).");
+      return;
+    }
+    if (asked()[0] !== key) return; // another page was asked for meanwhile
+    main.innerHTML = fragment;
+    document.title = title;
+    markMenu(key);
+    const target = at && document.getElementById(at);
+    if (target) target.scrollIntoView();
+    else if (focus) scrollTo(0, 0);
+    if (focus) main.focus({ preventScroll: true });
+    document.dispatchEvent(new CustomEvent("htmx:afterSettle")); // as when a server sent the page
+    document.body.dataset.ready = key;
+  };
+  addEventListener("hashchange", () => show(true));
+  show(false);
+})();

@@ -1,0 +1,330 @@
+"""A run as its pages see it: tables joined once, contexts rendered, what is missing known.
+
+Enter: a run. Nothing is written, and nothing is kept that the run's folder does not hold.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from quantascope.core.errors import DataError
+from quantascope.explorer.evidence import Evidence
+from quantascope.explorer.kept import Kept
+from quantascope.explorer.search import TextIndex
+from quantascope.reader.annotations import FILE, Annotation, Group, read_log, replay
+from quantascope.reader.curves import Over
+from quantascope.reader.families import Emerged, run_emergence
+from quantascope.reader.run import Run
+from quantascope.reader.tokens import decode_tokens, render_text, render_tokens, render_words
+from quantascope.store.check import stage_status
+from quantascope.store.manifest import Manifest
+from quantascope.store.schema import WAY
+from quantascope.store.tables import read_table
+
+__all__ = ["Context", "Labels", "View"]
+
+_COLUMNS: Final = 16
+"""Models whose losses stay in memory: 4 MB a million predictions each."""
+
+_LEVELS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
+"""Losses [nat] at which the shading of a token changes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One prediction in its text."""
+
+    pred: int
+    doc: int
+    pos: int
+    source: str
+    text: str
+    target: str
+    loss_nats: float
+    html: Markup
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give all but the rendered form, as plain values."""
+        return {name: value for name, value in vars(self).items() if name != "html"}
+
+
+class View:
+    """What the pages show of one run: its clusters as people left them."""
+
+    def __init__(self, run: Run, of_run: Kept | None = None) -> None:
+        self.run = run
+        self.of_run = Kept() if of_run is None else of_run
+        """What follows from the run alone; kept when somebody annotates."""
+        self.kept = Kept()
+        """What annotations change."""
+        self._curves: dict[str, NDArray[np.float64]] = {}
+
+    def has(self, *kinds: str) -> bool:
+        """Tell whether these artefacts are there."""
+        return all(self.manifest(kind) is not None for kind in kinds)
+
+    def manifest(self, kind: str) -> Manifest | None:
+        """Give the manifest of a stage, None where it has not finished; read and checked once."""
+        return self.of_run.get(("manifest", kind), lambda: self.run.folder.manifest(kind))
+
+    @property
+    def log_path(self) -> Path:
+        """Path of the annotations."""
+        return self.run.folder.root / FILE
+
+    @cached_property
+    def stages(self) -> list[dict[str, Any]]:
+        """State of each stage, as ``quantascope status`` says it."""
+        found = [stage_status(self.run.folder, kind, {}) for kind in WAY]
+        place = f"{self.run.folder.root.parent}/"
+        return [
+            {"stage": s.kind, "state": s.state, "bytes": s.n_bytes, "why": s.why.replace(place, "")}
+            for s in found
+        ]
+
+    @property
+    def text(self) -> TextIndex:
+        """The corpus, to be searched."""
+        run = self.run
+        return self.of_run.get("text", lambda: TextIndex(run.tokens, run.offsets, run.vocab))
+
+    @cached_property
+    def log(self) -> tuple[list[Annotation], int]:
+        """Annotations by time, and the number of lines that cannot be read."""
+        return read_log(self.log_path)
+
+    @cached_property
+    def _replayed(self) -> tuple[dict[str, Group], list[Annotation]]:
+        return replay(self.log[0], self.of_run.get("members", self._members))
+
+    def _members(self) -> dict[str, NDArray[np.int64]]:
+        """Predictions of each cluster of the clustering, ascending."""
+        codes, names = pd.factorize(self.run.members["cluster"])
+        preds = self.run.members["pred"].to_numpy()
+        order = np.lexsort((preds, codes))
+        parts = np.split(preds[order], np.cumsum(np.bincount(codes))[:-1])
+        return dict(zip(names.tolist(), parts, strict=True))
+
+    @property
+    def groups(self) -> dict[str, Group]:
+        """Clusters by id, merged and split ones too."""
+        return self._replayed[0]
+
+    @property
+    def lost(self) -> list[Annotation]:
+        """Annotations that no cluster is near enough to."""
+        return self._replayed[1]
+
+    @cached_property
+    def clusters(self) -> pd.DataFrame:
+        """A row a cluster that is not hidden, by rank, with all that is known of it."""
+        groups = sorted(self.groups.values(), key=lambda g: (-len(g.preds), g.id))
+        base = self.run.clusters.drop(columns=["clustering"]).set_index("cluster")
+        table = base.reindex([group.id for group in groups])
+        table.index.name = "cluster"
+        table["size"] = [len(group.preds) for group in groups]
+        if any(group.parents for group in groups):  # else ranks are those of the clustering
+            table["rank"] = np.arange(1, len(groups) + 1)
+        table["label"] = [
+            group.name or self._label(group, table["label"].loc[group.id]) for group in groups
+        ]
+        table["named"] = [bool(group.name) for group in groups]
+        table["tags"] = [", ".join(group.tags) for group in groups]
+        table["n_notes"] = [len(group.notes) for group in groups]
+        table["share"] = table["size"] / table["size"].sum()
+        losses = self._mean_losses(groups)
+        table["loss_first"], table["loss_last"] = losses[:, 0], losses[:, -1]
+        table = table.reset_index()
+        self._add_learned(table)
+        kept = np.array([not group.hidden for group in groups])
+        return table[kept].sort_values("rank", ignore_index=True)
+
+    def _label(self, group: Group, label: Any) -> str:
+        if isinstance(label, str):
+            return label
+        return f"part or union of {', '.join(group.parents)}"
+
+    def _add_learned(self, table: pd.DataFrame) -> None:
+        """Add when each was learned, where that can be said."""
+        if self.emerged is None:
+            return
+        when = self.emerged
+        place = {key: i for i, key in enumerate(when.keys)}
+        rows = np.array([place.get(cluster, -1) for cluster in table["cluster"]])
+        for name in ("at", "lo", "hi", "width"):
+            values = getattr(when.found, name)[rows]
+            table[f"learned_{name}"] = np.where(rows < 0, np.nan, values)
+        table["changes"] = when.changed[rows] & (rows >= 0)
+
+    @cached_property
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Rows of `clusters` by id."""
+        return {row["cluster"]: row for row in self.clusters.to_dict("records")}
+
+    @cached_property
+    def labels_html(self) -> "Labels":
+        """Labels by id: a name that a person gave, else the words from counts."""
+        return Labels(self)
+
+    def decode(self, ids: Any) -> str:
+        """Give the text of token ids."""
+        return "".join(decode_tokens([self.run.vocab.get(int(i), b"") for i in ids]))
+
+    def successors(self, cluster: str) -> list[str]:
+        """Clusters that a merged or split one went into."""
+        return [group.id for group in self.groups.values() if cluster in group.parents]
+
+    @property
+    def emerged(self) -> Emerged | None:
+        """When clusters were learned, over sizes; None where it cannot be said."""
+        return self.emerged_over("sizes")
+
+    def emerged_over(self, over: Over) -> Emerged | None:
+        """Give when clusters were learned, over sizes or steps; None where it cannot be said."""
+        if not self.has("curves", "clusters"):
+            return None
+        return self.of_run.get(("emerged", over), lambda: self._emerged(over))
+
+    def _emerged(self, over: Over) -> Emerged | None:
+        try:
+            return run_emergence(self.run.folder, over=over, complete=False)
+        except DataError:
+            return None
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the run holds for and against its clusters."""
+        found: Evidence = self.of_run.get("evidence", lambda: Evidence(self.run, self.finished))
+        return found
+
+    @property
+    def neighbours(self) -> dict[str, Counter[str]]:
+        """Count, for each cluster, the edges of the graph that lead to each other one."""
+        if not self.has("graph"):
+            return {}
+        return self.of_run.get("neighbours", self._neighbours)
+
+    def _place_of_rows(self, ids: list[str]) -> NDArray[np.int32]:
+        """Place in `ids` of the cluster of each selected prediction, -1 for none."""
+        codes = pd.Categorical(self.run.members["cluster"], ids).codes
+        of_token = np.full(len(self.run.tokens), -1, dtype=np.int32)
+        of_token[self.run.members["pred"].to_numpy()] = codes
+        return of_token[self.run.selection["pred"].to_numpy()]
+
+    def _neighbours(self) -> dict[str, Counter[str]]:
+        ids = self.run.clusters["cluster"].tolist()
+        place = self._place_of_rows(ids)
+        edges = read_table(self.run.folder.stage("graph"), "edges.parquet")
+        a, b = place[edges["row"].to_numpy()], place[edges["column"].to_numpy()]
+        kept = (a != b) & (a >= 0) & (b >= 0)
+        pairs, n = np.unique(a[kept].astype(np.int64) * len(ids) + b[kept], return_counts=True)
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for pair, count in zip(pairs.tolist(), n.tolist(), strict=True):
+            found[ids[pair // len(ids)]][ids[pair % len(ids)]] = count
+        return found
+
+    @cached_property
+    def finished(self) -> pd.DataFrame:
+        """Models at the last step of each run, smallest first."""
+        models = self.run.models
+        last = models.groupby(["n_params", models["seed"].fillna(0)], sort=False).tail(1)
+        return last.reset_index(drop=True)
+
+    def _mean_losses(self, groups: Sequence[Group]) -> NDArray[np.float64]:
+        """Mean loss [nat] of each group under each finished model, axes ``group model``."""
+        preds = np.concatenate([group.preds for group in groups])
+        codes = np.repeat(np.arange(len(groups)), [len(group.preds) for group in groups])
+        n = np.bincount(codes)
+        columns = self.finished["model"].to_numpy()
+        means = [np.bincount(codes, weights=self.losses_of(int(j))[preds]) / n for j in columns]
+        found = np.stack(means, axis=1)
+        self._curves = {group.id: found[i] for i, group in enumerate(groups)}
+        return found
+
+    def losses_of(self, model: int) -> NDArray[np.float32]:
+        """Losses [nat] of all predictions under a model; those last asked for stay in memory."""
+        kept = self.of_run.get("columns", lambda: Kept(_COLUMNS))
+        return kept.get(model, lambda: np.asarray(self.run.losses[:, model]))
+
+    @cached_property
+    def places(self) -> NDArray[np.int32]:
+        """Place in `rows` of the cluster of each token, -1 for none; axis ``token``."""
+        found = np.full(len(self.run.tokens), -1, dtype=np.int32)
+        for place, name in enumerate(self.rows):
+            found[self.groups[name].preds] = place
+        return found
+
+    def curve(self, cluster: str) -> NDArray[np.float64]:
+        """Give a cluster's mean loss [nat] under each finished model."""
+        _ = self.clusters  # which computes the curves
+        return self._curves[cluster]
+
+    def model(self, name: str) -> int:
+        """Give the column of a model; an empty name takes the largest finished one."""
+        models = self.run.models
+        found = self.finished.tail(1) if not name else models[models["name"] == name]
+        if found.empty:
+            raise KeyError(f"at: this run has no model {name!r}")
+        return int(found["model"].iloc[0])
+
+    def contexts(
+        self, preds: NDArray[np.int64], *, before: int, after: int = 12, model: int
+    ) -> Iterator[Context]:
+        """Render predictions in their text, tokens shaded by their loss under a model.
+
+        Parameters
+        ----------
+        preds
+            Predictions.
+        before, after
+            Tokens shown on each side.
+        model
+            Column of the model.
+        """
+        run, column = self.run, self.losses_of(model)
+        for pred in preds.tolist():
+            one = run.pred(pred)
+            doc = one.doc
+            start = max(int(run.offsets[doc]), pred - before)
+            stop = min(int(run.offsets[doc + 1]), pred + 1 + after)
+            losses = column[start:stop]
+            pieces = [run.vocab.get(int(i), b"") for i in run.tokens[start:stop]]
+            level = np.where(np.isnan(losses), 0, np.searchsorted(_LEVELS, losses))
+            yield Context(
+                pred=pred,
+                doc=doc,
+                pos=one.pos,
+                source=one.source,
+                text=one.text,
+                target=one.target,
+                loss_nats=float(losses[pred - start]),
+                html=render_tokens(pieces, pred - start, level=level.tolist()),
+            )
+
+
+class Labels(dict[str, Markup]):
+    """Rendered labels by cluster, each made when it is first shown."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self._view = view
+
+    def __missing__(self, name: str) -> Markup:
+        """Render a label."""
+        row, parts = self._view.rows[name], self._view.run.label_parts(name)
+        if row["named"] or not parts:
+            self[name] = render_words(row["label"])
+        else:
+            word = Markup("{} <code>{}</code>")
+            self[name] = Markup("; ").join(
+                word.format(kind, render_text(text, max_chars=40)) for kind, text in parts
+            )
+        return self[name]
