@@ -9,16 +9,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from transformers import AutoModelForCausalLM
-from typer.testing import CliRunner
 
 import quantascope
-from quantascope.cli.app import app
 from quantascope.core.errors import ArtefactError, DataError
 from quantascope.families.series import over_sizes
 from quantascope.pipeline.config import load_config, set_values
 from quantascope.pipeline.runner import run_stages
 from quantascope.reader.curves import read_curves, read_distribution
 from quantascope.store.folder import RunFolder
+from tests.commands import call, refusal
 from tests.family_runs import SIZES, corpus_run, made_up_losses, write
 
 KINDS = ["corpus", "losses", "selection", "curves"]
@@ -47,20 +46,6 @@ def make_family(corpus: RunFolder, folder, table: pa.Table) -> RunFolder:
 @pytest.fixture(scope="module")
 def family(corpus, table, tmp_path_factory):
     return make_family(corpus, tmp_path_factory.mktemp("family"), table)
-
-
-def call(*arguments) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None:
-        raise result.exception
-    return result.stdout
-
-
-def refusal(kind: type[Exception], *arguments) -> str:
-    with pytest.raises(kind) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_curves_say_mean_and_share_solved_of_each_checkpoint(family, table, tmp_path):

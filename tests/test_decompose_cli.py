@@ -8,10 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from transformers import AutoModelForCausalLM
-from typer.testing import CliRunner
 
 import quantascope
-from quantascope.cli.app import app
 from quantascope.core.errors import ArtefactError, DataError
 from quantascope.pipeline.config import load_config, set_values
 from quantascope.pipeline.parity import read_sweep
@@ -21,6 +19,7 @@ from quantascope.reader.curves import read_curves
 from quantascope.reader.groups import read_groups
 from quantascope.store.folder import RunFolder
 from quantascope.store.truth import write_truth
+from tests.commands import call, refusal
 from tests.family_runs import SIZES, corpus_run, made_up_losses, write
 
 KINDS = ["corpus", "losses", "selection", "curves"]
@@ -45,20 +44,6 @@ def sweep(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep") / "s"
     call("parity", "sweep", folder, "--width", "4,8,12", "--seeds", "0,1", *SWEEP)
     return folder
-
-
-def call(*arguments) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None:
-        raise result.exception
-    return result.stdout
-
-
-def refusal(kind: type[Exception], *arguments) -> str:
-    with pytest.raises(kind) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_parts_of_ngrams_add_up_to_the_mean_of_the_sample(family, tmp_path):

@@ -7,9 +7,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
-from quantascope.cli.app import app
 from quantascope.core.errors import ArtefactError, DataError
 from quantascope.pipeline.config import load_config, set_values
 from quantascope.pipeline.runner import run_stages
@@ -17,6 +15,7 @@ from quantascope.reader.forecast_groups import group_run
 from quantascope.reader.outcomes import backtest, score_forecast
 from quantascope.store.check import validate_run
 from quantascope.store.folder import RunFolder
+from tests.commands import call, refusal
 from tests.family_runs import SIZES, corpus_run, made_up_losses, write
 
 KINDS = ["corpus", "losses", "selection", "curves"]
@@ -66,20 +65,6 @@ def grown(started, table, tmp_path):
     more = RunFolder(tmp_path / "run")
     fill(more, table, n_sizes=5)
     return more, found["forecast"]
-
-
-def call(*arguments) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None:
-        raise result.exception
-    return result.stdout
-
-
-def refusal(kind: type[Exception], *arguments) -> str:
-    with pytest.raises(kind) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_a_forecast_is_sealed_before_its_truth_and_scored_when_it_comes(started, grown):
