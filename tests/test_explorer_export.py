@@ -287,6 +287,7 @@ def test_an_export_is_replaced_whole_or_stays(run, tmp_path):
         export_run(run, place, form="csv", n_clusters=1)
 
 
+@pytest.mark.slow
 def test_ten_thousand_contexts_take_less_than_five_megabytes(run, tmp_path):
     """500 clusters of 20 contexts, from the measured cost of a cluster and of a context more."""
     none, few, many = (
