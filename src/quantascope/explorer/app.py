@@ -6,7 +6,6 @@ the same with .json, .csv, .parquet: what the page shows, as plain data
 /static/...                style and script
 """
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -26,27 +25,21 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from quantascope.core.errors import QuantascopeError
 from quantascope.explorer.annotate import append, make_annotation
+from quantascope.explorer.answers import TYPES, as_data, failed, guarded
 from quantascope.explorer.extra import extra_routes
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.pages.runs import list_runs
 from quantascope.explorer.query import BadQueryError, Query
 from quantascope.explorer.registry import PAGES
-from quantascope.explorer.render import STATIC, as_csv, as_json, as_parquet, render
+from quantascope.explorer.render import STATIC, as_json, render
 from quantascope.explorer.runs import Runs
 from quantascope.explorer.safety import Guard, allowed_hosts
 
 __all__ = ["make_app"]
 
-_LOG: Final = logging.getLogger(__name__)
 _FORMS: Final = ("json", "csv", "parquet")
 _MOST_FIELDS: Final = 20
-_TYPES: Final = {
-    "json": "application/json",
-    "csv": "text/csv; charset=utf-8",
-    "parquet": "application/vnd.apache.parquet",
-}
 
 
 def make_app(
@@ -97,13 +90,13 @@ async def _refused(request: Request, error: Exception) -> Response:
     """Say what the routes refuse: no such address, no such method."""
     code = getattr(error, "status_code", 500)
     form = request.url.path.rpartition(".")[2]
-    return _failed("json" if form == "json" else "html", code, getattr(error, "detail", ""))
+    return failed("json" if form == "json" else "html", code, getattr(error, "detail", ""))
 
 
 async def _answer_runs(runs: Runs, request: Request) -> Response:
     found = await run_in_threadpool(list_runs, runs)
     if request.url.path.endswith(".json"):
-        return Response(as_json({"runs": found}), media_type=_TYPES["json"])
+        return Response(as_json({"runs": found}), media_type=TYPES["json"])
     values = {"title": "Runs", "runs": found, "root": runs.root.name, "run": None}
     return HTMLResponse(render("runs.html", values))
 
@@ -120,7 +113,7 @@ def _annotating(runs: Runs) -> Callable[[Request], Any]:
         body = await request.body()
         name = request.path_params["run"]
         return await run_in_threadpool(
-            _guarded, runs, "html", name, make=lambda: _annotate(runs, name, body)
+            guarded, runs, "html", name, make=lambda: _annotate(runs, name, body)
         )
 
     return answer
@@ -158,36 +151,12 @@ def _answer(runs: Runs, page: Page, form: str, request: Request) -> Response:
         asked = Asked(view=view, query=query, path=path)
         return _respond(page, page.show(asked), form, asked)
 
-    return _guarded(runs, form, name, make=make)
-
-
-def _guarded(runs: Runs, form: str, name: str, *, make: Callable[[], Response]) -> Response:
-    """Make an answer; what goes wrong becomes a page that says it, without path or trace."""
-    try:
-        return make()
-    except KeyError as error:
-        return _failed(form, 404, f"{name}: {error.args[0]}" if error.args else name)
-    except BadQueryError as error:
-        return _failed(form, 400, str(error))
-    except QuantascopeError as error:
-        return _failed(form, 500, runs.without_paths(str(error)))
-    except OSError as error:
-        return _failed(form, 500, f"{name}: {error.strerror or 'file not read or written'}")
-    except Exception:  # damaged artefacts fail in ways that nobody has thought of
-        _LOG.exception("%s: page not made", name)
-        why = "this page could not be made; `quantascope validate` tells whether the run is damaged"
-        return _failed(form, 500, f"{name}: {why}")
+    return guarded(runs, form, name, make=make)
 
 
 def _respond(page: Page, shown: Shown, form: str, asked: Asked) -> Response:
-    if form == "json":
-        return Response(as_json(shown.data), media_type=_TYPES[form])
-    if form in ("csv", "parquet"):
-        if shown.table is None:
-            raise KeyError(f"the page {page.name} has no table")
-        content = as_csv(shown.table) if form == "csv" else as_parquet(shown.table)
-        headers = {"content-disposition": f'attachment; filename="{page.name}.{form}"'}
-        return Response(content, media_type=_TYPES[form], headers=headers)
+    if form != "html":
+        return as_data(shown, form, name=page.name, empty=f"the page {page.name} has no table")
     view = asked.view
     values = {
         "title": f"{shown.title} · {view.run.name}",
@@ -200,10 +169,3 @@ def _respond(page: Page, shown: Shown, form: str, asked: Asked) -> Response:
         "html": shown.html,
     }
     return HTMLResponse(render(f"{page.name}.html", values))
-
-
-def _failed(form: str, code: int, why: str) -> Response:
-    if form != "html":
-        return Response(as_json({"error": why}), code, media_type=_TYPES["json"])
-    values = {"title": f"Error {code}", "code": code, "why": why, "run": None}
-    return HTMLResponse(render("error.html", values), code)

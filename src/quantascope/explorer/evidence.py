@@ -4,28 +4,19 @@ Each gives plain values, or nothing where the run does not have what it needs. T
 """
 
 import math
-from collections import defaultdict
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quantascope.core.errors import QuantascopeError
 from quantascope.core.rng import hash_order
-from quantascope.families.breakdown import Breakdown
-from quantascope.reader.decompose import run_decomposition
-from quantascope.reader.outcomes import list_forecasts
 from quantascope.reader.run import FEATURE_WORDS, Run
 from quantascope.reader.tokens import decode_tokens
-from quantascope.store.collection import item_path, require_item
-from quantascope.store.tables import read_table
 
 __all__ = ["Evidence", "verdict"]
 
-_KIND: Final = "forecasts"
 _DRAWN: Final = 24
 """Members whose own curve is shown."""
 _BAND: Final = (0.1, 0.5, 0.9)
@@ -88,24 +79,6 @@ class Evidence:
                         zip(preds[chosen].tolist(), mine[chosen].tolist(), strict=True)],
         }  # fmt: skip
 
-    def share_of_drop(self, cluster: str) -> dict[str, Any] | None:
-        """Give a cluster's share of the drop of the mean loss, smallest to largest size."""
-        if self._split is None or cluster not in self._places:
-            return None
-        found, place = self._split.found, self._places[cluster]
-        x = found.parts.series.x
-        return {
-            "from": float(x[found.first]), "to": float(x[found.last]),
-            "share_of_predictions": float(found.parts.share[place]),
-            "share_of_drop": float(found.share_of_drop[place]),
-            "error": float(np.fmax(found.seed_error[place], found.pred_error[place])),
-            "drop_nats": float(found.drop[place]),
-        }  # fmt: skip
-
-    def foretold(self, cluster: str) -> list[dict[str, Any]]:
-        """List what forecasts by cluster say of one, a row a target, by their own method."""
-        return self._forecasts.get(cluster, [])
-
     @cached_property
     def _labels(self) -> pd.DataFrame:
         return self._run.labels.sort_values(["cluster", "place"], ignore_index=True)
@@ -122,32 +95,6 @@ class Evidence:
         for i, j in enumerate(self._models["model"]):
             losses[:, i] = np.asarray(self._run.losses[:, int(j)])[preds]
         return preds, losses
-
-    @cached_property
-    def _split(self) -> Breakdown | None:
-        if not self._run.has("curves", "clusters", "fits"):
-            return None
-        try:
-            return run_decomposition(self._run.folder, complete=False)
-        except (QuantascopeError, ValueError):  # the curves make no family
-            return None
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        names = [] if self._split is None else self._split.names.tolist()
-        return {name: place for place, name in enumerate(names)}
-
-    @cached_property
-    def _forecasts(self) -> dict[str, list[dict[str, Any]]]:
-        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        folder = self._run.folder
-        for item in list_forecasts(folder):
-            config = require_item(folder, _KIND, item).config
-            if config["by"] == "cluster":
-                for row in _rows_of(item_path(folder, _KIND, item), config["method"]):
-                    facts = {"forecast": item, "scale": config["scale"]}
-                    found[row.pop("key")].append(facts | row)
-        return found
 
 
 def verdict(row: dict[str, Any]) -> str:
@@ -172,14 +119,3 @@ def _by_size(losses: Floats, place: NDArray[np.integer]) -> Floats:
     summed = np.zeros((len(losses), len(n)))
     np.add.at(summed.T, place, losses.T)
     return summed / n
-
-
-def _rows_of(folder: Path, method: str) -> list[dict[str, Any]]:
-    """Read what a forecast's own method says of its groups."""
-    keys = read_table(folder, "groups.parquet").to_pandas().set_index("group")["key"]
-    table = read_table(folder, "forecast.parquet").to_pandas()
-    table = table[table["method"] == method]
-    table = table.assign(key=table["group"].map(keys))
-    columns = ["key", "target", "mean_nats", "p5_nats", "p95_nats", "p_learned"]
-    rows: list[dict[str, Any]] = table[columns].to_dict("records")
-    return rows

@@ -28,8 +28,10 @@ __all__ = [
     "cluster_series",
     "forecast_of_cluster",
     "forecasts_of",
+    "foretold",
     "mean_line",
     "mean_series",
+    "share_of_drop",
     "size_shown",
     "split",
 ]
@@ -154,6 +156,33 @@ def _split(view: View, over: Over) -> Breakdown | str:
         return str(error)
 
 
+def share_of_drop(view: View, cluster: str) -> dict[str, Any] | None:
+    """Give a cluster's share of the drop of the mean loss, smallest to largest size; or nothing."""
+    parts = split(view, "sizes")
+    if isinstance(parts, str) or cluster not in parts.names.tolist():
+        return None
+    found, place = parts.found, parts.names.tolist().index(cluster)
+    x = found.parts.series.x
+    return {
+        "from": float(x[found.first]), "to": float(x[found.last]),
+        "share_of_predictions": float(found.parts.share[place]),
+        "share_of_drop": float(found.share_of_drop[place]),
+        "error": float(np.fmax(found.seed_error[place], found.pred_error[place])),
+        "drop_nats": float(found.drop[place]),
+    }  # fmt: skip
+
+
+def foretold(view: View, cluster: str) -> list[dict[str, Any]]:
+    """List what forecasts by cluster say of one, a row a target, by their own method."""
+    found = []
+    for item in list_forecasts(view.run.folder):
+        config = require_item(view.run.folder, _COLLECTION, item).config
+        if config["by"] == "cluster":
+            facts = {"forecast": item, "scale": config["scale"]}
+            found += [facts | row for row in forecast_of_cluster(view, item, cluster)]
+    return found
+
+
 def forecasts_of(view: View, scale: str) -> list[dict[str, Any]]:
     """List forecasts over a scale: of the mean of all groups, and of each cluster.
 
@@ -191,6 +220,6 @@ def _main(view: View, item: str, name: str) -> list[dict[str, Any]]:
     if name == "forecast":
         keys = read_table(folder, "groups.parquet").to_pandas().set_index("group")["key"]
         table = table.assign(key=table["group"].map(keys))
-        columns.append("key")
+        columns += ["key", "p_learned"]
     rows: list[dict[str, Any]] = table[columns].to_dict("records")
     return rows

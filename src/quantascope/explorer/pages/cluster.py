@@ -12,6 +12,7 @@ from quantascope.explorer.curves import draw_members
 from quantascope.explorer.evidence import verdict
 from quantascope.explorer.pages.figures import figures_of
 from quantascope.explorer.pages.page import Asked, Page, Shown
+from quantascope.explorer.scaling import foretold, share_of_drop
 from quantascope.explorer.view import View
 from quantascope.reader.annotations import Group
 
@@ -54,8 +55,8 @@ def show(asked: Asked) -> Shown:
         "last": _tokens(view, group.preds - 1),
         "features": view.evidence.features(group.id),
         "curve": _curve(view, group.id), "members": members,
-        "beside_chance": verdict(row), "drop": view.evidence.share_of_drop(group.id),
-        "forecasts": view.evidence.foretold(group.id),
+        "beside_chance": verdict(row), "drop": share_of_drop(view, group.id),
+        "forecasts": foretold(view, group.id),
         "neighbours": _neighbours(view, group.id),
         "contexts": [context.as_dict() for context in shown],
         "ctx": before, "n": n, "order": order, "at": query.text("at"),
