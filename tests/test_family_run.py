@@ -294,5 +294,44 @@ def test_new_models_forget_the_revisions_of_the_old(family, folders, tmp_path):
     assert load_config(run.config_path).models.revisions == ""
 
 
+@pytest.mark.parametrize("changed", [None, "losses.batch_tokens=700", "corpus.n_tokens=2500"])
+def test_a_family_that_grows_computes_the_new_models_alone(
+    folders, text_file, tmp_path, monkeypatch, changed
+):
+    run, computed = RunFolder(tmp_path / "run"), []
+    small = set_values(config(folders, text_file), ["models.revisions=step1"])
+    run_stages(run, small, kinds=["corpus", "losses"])
+    before = open_array(run.stage("losses"), "losses", name="losses.zarr")[:]
+    honest = stage.LossShard.compute
+
+    def counted(shard, *args, **kwargs):
+        computed.append(shard.source.name)
+        return honest(shard, *args, **kwargs)
+
+    monkeypatch.setattr(stage.LossShard, "compute", counted)
+    wanted = ["models.revisions=step1,step1000", *([changed] if changed else [])]
+    run_stages(run, set_values(small, wanted), kinds=["corpus", "losses"])
+    new = {name for name in computed if name.endswith("@step1000")}
+    assert new
+    assert (set(computed) == new) is (changed is None)
+    rows = pq.read_table(run.stage("losses") / "models.parquet").to_pylist()
+    after = open_array(run.stage("losses"), "losses", name="losses.zarr")[:]
+    old = [row["model"] for row in rows if row["step"] == 1]
+    if changed is None:
+        assert np.array_equal(after[:, old], before, equal_nan=True)
+
+
+def test_asked_to_overwrite_nothing_is_taken_over(folders, text_file, tmp_path, monkeypatch):
+    run, computed = RunFolder(tmp_path / "run"), []
+    small = set_values(config(folders, text_file), ["models.revisions=step1"])
+    run_stages(run, small, kinds=["corpus", "losses"])
+    honest = stage.LossShard.compute
+    monkeypatch.setattr(
+        stage.LossShard, "compute", lambda *a, **k: computed.append(a) or honest(*a, **k)
+    )
+    run_stages(run, small, kinds=["corpus", "losses"], overwrite=["losses"])
+    assert computed
+
+
 def test_a_suite_is_a_family_too():
     assert check_family(ModelsConfig()) == 5

@@ -104,3 +104,16 @@ def test_rounding_to_float16_cost_nothing_that_matters(size):
     text = next(document.text for document in sampler_documents())
     tokens = np.array(tokenizer.encode(text).ids)
     assert validation_loss(model, tokens) < np.log(demo.suite.vocab_size) - 1
+
+
+def test_of_a_suite_some_steps_and_the_last_of_each_member():
+    every = resolve_models(ModelsConfig(steps="all"))
+    assert {m.name for m in every if m.step in (16, 256) or "@" not in m.name} == {
+        m.name for m in resolve_models(ModelsConfig(steps="16,256"))
+    }
+
+
+@pytest.mark.parametrize(("steps", "said"), [("17", "no checkpoint at step 17"), ("a", "give last")])
+def test_steps_that_are_not_there_are_named(steps, said):
+    with pytest.raises(ValueError, match=said):
+        resolve_models(ModelsConfig(steps=steps))

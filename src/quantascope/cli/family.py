@@ -48,7 +48,9 @@ def run(
         str | None,
         typer.Option(help="Checkpoints of each: log:1..143000:24, or step1000,step2000,main."),
     ] = None,
-    steps: Annotated[str | None, typer.Option(help="Checkpoints of a suite: last or all.")] = None,
+    steps: Annotated[
+        str | None, typer.Option(help="Checkpoints of a suite: last, all, or steps like 16,256.")
+    ] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(help="File, folder, hf:ID, sampler, local, debian; repeatable."),

@@ -14,7 +14,7 @@ class ModelsConfig:
     model: tuple[str, ...] = ()
     """Hub ids with optional ``@REVISION``, folders, or ``.gguf`` files; a family if several."""
     steps: str = "last"
-    """Which checkpoints of a suite: ``last`` or ``all``."""
+    """Which checkpoints of a suite: ``last``, ``all``, or steps beside the last: ``16,256``."""
     revisions: str = ""
     """Which checkpoints of each `model` without ``@REVISION``: ``log:1..143000:24``,
     ``step1000,step2000,main``; empty takes the one that has no revision."""

@@ -71,14 +71,13 @@ def resolve_models(config: ModelsConfig) -> list[ModelSource]:
     DataError
         If a folder or file is missing, or is not what it should be.
     """
-    if config.steps not in ("last", "all"):
-        raise ValueError(f"steps: {config.steps!r} found; choose 'last' or 'all'")
+    wanted = _steps_wanted(config.steps)
     if config.model:
         found = [_model_sources(entry, revisions=config.revisions) for entry in config.model]
         return _named_apart([source for sources in found for source in sources])
     if config.revisions:
         raise ValueError("revisions: they belong to --model; of a suite take steps=all or last")
-    return _suite_sources(suite_path(config.suite), steps=config.steps)
+    return _suite_sources(suite_path(config.suite), wanted=wanted)
 
 
 def suite_path(suite: str) -> Path:
@@ -117,14 +116,30 @@ def equal_weights(first: str, second: str) -> str:
     return f"models {first} and {second} have equal weights ({why})"
 
 
-def _suite_sources(folder: Path, *, steps: str) -> list[ModelSource]:
+def _steps_wanted(steps: str) -> frozenset[int] | None:
+    """Read which steps are wanted beside the last of each training run; None stands for all."""
+    if steps in ("last", "all"):
+        return frozenset() if steps == "last" else None
+    try:
+        return frozenset(int(step) for step in steps.split(","))
+    except ValueError:
+        raise ValueError(
+            f"steps: {steps!r} found; give last, all or steps like 16,256,4096 (the last of each "
+            "training run comes too)"
+        ) from None
+
+
+def _suite_sources(folder: Path, *, wanted: frozenset[int] | None) -> list[ModelSource]:
     found = read_suite(folder)
+    if missing := sorted((wanted or frozenset()) - {card.step for card in found.cards}):
+        kept = ", ".join(str(step) for step in sorted({card.step for card in found.cards}))
+        raise ValueError(f"steps: no checkpoint at step {missing[0]}; the suite has {kept}")
     seeds = {card.seed for card in found.cards}
     last = {(card.size, card.budget, card.seed): card.step for card in found.cards}
     sources = []
     for card in found.cards:
         is_last = card.step == last[card.size, card.budget, card.seed]
-        if is_last or steps == "all":
+        if is_last or wanted is None or card.step in wanted:
             seed = f"-{card.budget}" if card.budget else ""
             seed += f"-seed{card.seed}" if len(seeds) > 1 else ""
             step = "" if is_last else f"@step{card.step}"

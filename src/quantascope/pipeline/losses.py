@@ -2,7 +2,8 @@
 
 A checkpoint is loaded when its turn comes, hashed, and freed by the next: a family of hundreds
 needs the memory, and if so wanted the disk, of one for each process. What is done is kept shard by
-shard.
+shard. A family that grows keeps what stands: a model whose weights and text are those of before is
+loaded and hashed, and its losses are taken over.
 """
 
 import json
@@ -18,6 +19,7 @@ from quantascope.lm.config import LossesConfig
 from quantascope.pipeline.context import CorpusArrays, StageContext
 from quantascope.pipeline.imported import import_losses
 from quantascope.pipeline.loss_columns import TRACKER, check_cards, write_losses
+from quantascope.pipeline.standing import TEXT_FACT, StandingLosses, find_standing, text_digest
 from quantascope.store.folder import Shards
 
 __all__ = ["load_cached", "make_losses"]
@@ -38,7 +40,7 @@ def make_losses(context: StageContext) -> dict[str, Any]:
         )
     if source != "models":
         return import_losses(context, corpus)
-    sources = resolve_models(context.config.models)
+    sources, standing = resolve_models(context.config.models), find_standing(context)
     bounds = shard_documents(corpus.offsets, shard_tokens=context.config.losses.shard_tokens)
     work = [
         LossShard(
@@ -51,6 +53,8 @@ def make_losses(context: StageContext) -> dict[str, Any]:
             first_document=lo,
             column=j,
             place=place,
+            standing=standing,
+            first_token=int(corpus.offsets[lo]),
         )
         for j in reversed(range(len(sources)))  # suites end with their largest
         for place, (lo, hi) in enumerate(bounds)
@@ -61,7 +65,8 @@ def make_losses(context: StageContext) -> dict[str, Any]:
         np.concatenate([shards.load(s.name) for s in work if s.column == j])
         for j in range(len(sources))
     )
-    return write_losses(context.workspace.path, columns, cards=cards, n_tokens=len(corpus.tokens))
+    facts = write_losses(context.workspace.path, columns, cards=cards, n_tokens=len(corpus.tokens))
+    return facts | {TEXT_FACT: text_digest(context.run)}
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,31 @@ class LossShard:
     first_document: int
     column: int
     place: int
+    standing: StandingLosses
+    first_token: int
 
     @property
     def name(self) -> str:
         """Name of the shard's file."""
         return f"losses-{self.column:03d}-{self.place:05d}"
+
+    def compute(self, module: Any, *, name: str) -> NDArray[np.float32]:
+        """Compute the loss [nat] of each token, NaN where there is no prediction."""
+        from quantascope.lm.loading import torch_dtype
+        from quantascope.lm.losses import document_losses
+
+        config = self.config
+        return document_losses(
+            module,
+            self.tokens,
+            self.offsets,
+            max_length=self.max_length + (self.bos_id is not None),
+            bos_id=self.bos_id,
+            dtype=torch_dtype(config.dtype, device=config.device),
+            batch_tokens=config.batch_tokens,
+            name=name,
+            first_document=self.first_document,
+        )
 
 
 def _compute_shards(context: StageContext, work: list[LossShard]) -> list[dict[str, Any]]:
@@ -162,23 +187,11 @@ class _Downloads:
 
 def _losses(shard: LossShard) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """Compute the losses of one shard in a worker, and describe the model."""
-    from quantascope.lm.loading import torch_dtype
-    from quantascope.lm.losses import document_losses
-
-    config = shard.config
-    module, card = load_cached(shard.source, config.device, config.dtype)
-    losses = document_losses(
-        module,
-        shard.tokens,
-        shard.offsets,
-        max_length=shard.max_length + (shard.bos_id is not None),
-        bos_id=shard.bos_id,
-        dtype=torch_dtype(config.dtype, device=config.device),
-        batch_tokens=config.batch_tokens,
-        name=card.name,
-        first_document=shard.first_document,
-    )
-    return losses, asdict(card)
+    module, card = load_cached(shard.source, shard.config.device, shard.config.dtype)
+    mine = slice(shard.first_token, shard.first_token + len(shard.tokens))
+    if (before := shard.standing.read(card.weights_sha256, mine)) is not None:
+        return before, asdict(card)
+    return shard.compute(module, name=card.name), asdict(card)
 
 
 @lru_cache(maxsize=1)
