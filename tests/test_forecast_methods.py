@@ -15,7 +15,7 @@ from quantascope.families.forecast.forecast import (
     forecast,
     forecasts,
 )
-from quantascope.families.forecast.hierarchy import fit_hierarchy
+from quantascope.families.forecast.learning import fit_hierarchy
 from quantascope.families.forecast.mixture import Mixture, Unit, gaussian, join
 from quantascope.families.forecast.scores import average, calibration_curve, paired, score
 from quantascope.families.forecast.seen import Seen, see

@@ -113,7 +113,9 @@ def test_of_a_suite_some_steps_and_the_last_of_each_member():
     }
 
 
-@pytest.mark.parametrize(("steps", "said"), [("17", "no checkpoint at step 17"), ("a", "give last")])
+@pytest.mark.parametrize(
+    ("steps", "said"), [("17", "no checkpoint at step 17"), ("a", "give last")]
+)
 def test_steps_that_are_not_there_are_named(steps, said):
     with pytest.raises(ValueError, match=said):
         resolve_models(ModelsConfig(steps=steps))

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from quantascope.families.forecast.baselines import BASELINES, predict_baseline
 from quantascope.families.forecast.combine import PRIOR, pool_weights
-from quantascope.families.forecast.hierarchy import fit_hierarchy
+from quantascope.families.forecast.learning import fit_hierarchy
 from quantascope.families.forecast.mixture import Mixture, Unit, gaussian, join
 from quantascope.families.forecast.rehearsal import HIERARCHIES, Rehearsal, rehearse
 from quantascope.families.forecast.seen import Floats, Seen, check_targets

@@ -11,7 +11,8 @@ import numpy as np
 
 from quantascope.core.rng import stream
 from quantascope.families.forecast.baselines import predict_baseline
-from quantascope.families.forecast.hierarchy import Ensemble, fit_hierarchy
+from quantascope.families.forecast.hierarchy import Ensemble
+from quantascope.families.forecast.learning import fit_hierarchy
 from quantascope.families.forecast.mixture import Mixture, Unit
 from quantascope.families.forecast.seen import Floats, Seen
 from quantascope.families.forecast.shared import Shifts, find_shift, predict_shifted
