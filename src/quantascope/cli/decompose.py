@@ -1,12 +1,11 @@
 """The command `decompose`: which groups of predictions carry the drop of a family's mean loss."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from quantascope.cli.families import (
+from quantascope.cli.family_options import (
     AsJson,
     Incomplete,
     Least,
@@ -14,7 +13,6 @@ from quantascope.cli.families import (
     Over,
     Plot,
     said_as_options,
-    write_table,
 )
 from quantascope.cli.run import Dir
 
@@ -63,8 +61,7 @@ def decompose(
     DIR is a run whose curves stand, or a finished sweep of sparse parity.
     """
     from quantascope.cli.decompose_text import print_breakdown
-    from quantascope.cli.output import check_targets
-    from quantascope.core.numbers import plain
+    from quantascope.cli.output import answer, check_targets, write_table
 
     check_targets(out=out, plot=plot)
     with said_as_options():
@@ -75,11 +72,12 @@ def decompose(
     if plot is not None:
         _draw(found, figure, plot)
     write_table(found.to_table(), out)
-    if as_json:
-        print(json.dumps(plain(found.as_dict()), allow_nan=False))
-        return
-    print_breakdown(found)
-    print(plot or out or folder)
+    answer(
+        found.as_dict(),
+        as_json=as_json,
+        show=lambda: print_breakdown(found),
+        path=plot or out or folder,
+    )
 
 
 def _found(

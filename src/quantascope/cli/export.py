@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from quantascope.cli.families import AsJson
+from quantascope.cli.family_options import AsJson
 from quantascope.cli.run import Dir
 
 __all__ = ["register"]

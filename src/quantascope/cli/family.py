@@ -1,13 +1,12 @@
 """`family run DIR`: from models and text to what the family shows, in one command, no gradients."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from quantascope.cli.families import AsJson, Plot, Seed
+from quantascope.cli.family_options import AsJson, Plot, Seed
 from quantascope.cli.family_text import print_family
 from quantascope.cli.run import Dir, Set, Workers, announce, processes, start_config
 
@@ -74,8 +73,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Compute a family's losses and curves, and say what they show; resumes where it stopped."""
-    from quantascope.cli.output import check_targets
-    from quantascope.core.numbers import plain
+    from quantascope.cli.output import answer, check_targets
     from quantascope.pipeline.config import replace_values, set_values
     from quantascope.pipeline.family import misnamed_models
     from quantascope.reader.family import family_findings
@@ -101,11 +99,7 @@ def run(
     found = replace(found, noticed=(*misnamed_models(RunFolder(folder)), *found.noticed))
     if plot is not None:
         _draw(found, plot)
-    if as_json:
-        print(json.dumps(plain(found.as_dict()), allow_nan=False))
-        return
-    print_family(found)
-    print(plot or folder)
+    answer(found.as_dict(), as_json=as_json, show=lambda: print_family(found), path=plot or folder)
 
 
 def _make(folder: Path, config: "RunConfig", *, workers: int) -> None:

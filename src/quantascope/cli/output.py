@@ -11,12 +11,14 @@ from quantascope.core.numbers import plain
 
 __all__ = [
     "aligned",
+    "answer",
     "check_folder",
     "check_targets",
     "percent",
     "said_as",
     "save_figure",
     "write_json",
+    "write_table",
 ]
 
 _FIGURES: Final = (".svg", ".png", ".pdf")
@@ -35,10 +37,31 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def answer(
+    found: Mapping[str, Any], *, as_json: bool, show: Callable[[], None], path: Path
+) -> None:
+    """Print one JSON object where it is wanted; else what is shown, and the result's path last."""
+    if as_json:
+        print(json.dumps(plain(found), allow_nan=False))
+        return
+    show()
+    print(path)
+
+
 def write_json(path: Path, found: Mapping[str, Any]) -> Path:
     """Write an object whole or not at all."""
     _atomically(path, lambda new: new.write_text(json.dumps(plain(found), allow_nan=False) + "\n"))
     return path
+
+
+def write_table(table: Any, out: Path | None) -> None:
+    """Write a table whole or not at all, where one is wanted."""
+    import pyarrow.parquet as pq
+
+    if out is not None:
+        new = out.with_name(f".{out.name}.new")
+        pq.write_table(table, new)
+        new.replace(out)
 
 
 def check_targets(

@@ -1,12 +1,11 @@
 """`probe DIR`: what a family's checkpoints can do, skill by skill, and when they learned it."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from quantascope.cli.families import AsJson, Incomplete, Plot, Seed, said_as_options, write_table
+from quantascope.cli.family_options import AsJson, Incomplete, Plot, Seed, said_as_options
 from quantascope.cli.probe_text import print_probes
 from quantascope.cli.run import Dir, Workers, announce, processes
 
@@ -54,8 +53,7 @@ def probe(
     as_json: AsJson = False,
 ) -> None:
     """Ask every checkpoint of a run the questions of probe sets; bundled ones without --set."""
-    from quantascope.cli.output import check_targets
-    from quantascope.core.numbers import plain
+    from quantascope.cli.output import answer, check_targets, write_table
     from quantascope.reader.probes import run_probes
     from quantascope.store.folder import RunFolder
 
@@ -68,11 +66,12 @@ def probe(
     if plot is not None:
         _draw(found, score, plot)
     write_table(_table(found), out)
-    if as_json:
-        print(json.dumps(plain(found.as_dict()), allow_nan=False))
-        return
-    print_probes(found)
-    print(plot or out or folder / "probes")
+    answer(
+        found.as_dict(),
+        as_json=as_json,
+        show=lambda: print_probes(found),
+        path=plot or out or folder / "probes",
+    )
 
 
 def _wanted(run: Any, files: list[Path], skills: str | None) -> tuple[str, ...]:
