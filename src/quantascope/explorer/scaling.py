@@ -10,13 +10,14 @@ from scipy import stats
 
 from quantascope.core.errors import DataError, QuantascopeError
 from quantascope.explorer.kept import Kept
+from quantascope.explorer.outcomes import came_to, scores_of
 from quantascope.explorer.view import View
 from quantascope.families.breakdown import Breakdown
 from quantascope.families.curves import Checkpoints, LossCurves
 from quantascope.families.exponents import Measured, measure_exponent
 from quantascope.families.series import Series
 from quantascope.laws.powerlaw import fit_power_law
-from quantascope.reader.curves import Over, read_curves, run_series
+from quantascope.reader.curves import Over, run_series
 from quantascope.reader.decompose import run_decomposition
 from quantascope.reader.outcomes import list_forecasts
 from quantascope.store.collection import item_path, require_item
@@ -136,8 +137,7 @@ def cluster_series(view: View, cluster: str, over: Over) -> Series:
 
 
 def _cluster_series(view: View, cluster: str, over: Over) -> Series:
-    folder = view.run.folder
-    curves = view.of_run.get("selected", lambda: read_curves(folder, which="selected"))
+    curves = view.selected_curves
     rows = np.searchsorted(curves.pred, view.groups[cluster].preds)
     return _series(view, curves.losses[rows].mean(axis=0, dtype=np.float64), over)
 
@@ -200,14 +200,19 @@ def forecasts_of(view: View, scale: str) -> list[dict[str, Any]]:
             "forecast": item, "by": by, "method": manifest.config["method"],
             "n_groups": manifest.facts["n_groups"], "caution": manifest.facts["caution"],
             "hindsight": list(manifest.facts["hindsight"]), "targets": means,
+            **scores_of(view, item),
         })  # fmt: skip
     return found
 
 
 def forecast_of_cluster(view: View, item: str, cluster: str) -> list[dict[str, Any]]:
-    """Give one cluster's rows of a forecast by clusters."""
+    """Give one cluster's rows of a forecast by clusters, with what came where it has."""
     rows = view.of_run.get(("forecast", item, "groups"), lambda: _main(view, item, "forecast"))
-    return [row for row in rows if row["key"] == cluster]
+    came = came_to(view, item)
+    return [
+        row | {"came_nats": came.get((cluster, row["target"]))}
+        for row in rows if row["key"] == cluster
+    ]  # fmt: skip
 
 
 def _main(view: View, item: str, name: str) -> list[dict[str, Any]]:

@@ -64,7 +64,9 @@ def show(asked: Asked) -> Shown:
         "chart": _chart(series, line, clusters),
         "residuals": _residuals(series, line),
         "labels": [view.labels_html[each["cluster"]] for each in clusters],
-    }
+        "parts": [view.labels_html[row["part"]] if row["shown"] else ""
+                  for row in data.get("parts", ())],
+    }  # fmt: skip
     return Shown(title=f"Scaling over {over}", data=data, html=html, table=table)
 
 
