@@ -10,13 +10,21 @@ import numpy as np
 from quantascope.core.errors import QuantascopeError
 from quantascope.explorer.view import View
 from quantascope.reader.forecast_groups import ALIKE, series_now
-from quantascope.reader.outcomes import score_forecast
+from quantascope.reader.outcomes import list_forecasts, score_forecast
 from quantascope.store.collection import item_path, require_item
 from quantascope.store.tables import read_table
 
-__all__ = ["came_to", "scores_of"]
+__all__ = ["came_to", "forecast_ids", "scores_of"]
 
 _COLLECTION: Final = "forecasts"
+
+
+def forecast_ids(view: View) -> tuple[list[str], str]:
+    """List a run's forecasts; or none, and why they cannot be trusted."""
+    try:
+        return list_forecasts(view.run.folder), ""
+    except (QuantascopeError, ValueError) as error:
+        return [], str(error).replace(f"{view.run.folder.root.parent}/", "")
 
 
 def scores_of(view: View, item: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from quantascope.core.errors import DataError, QuantascopeError
 from quantascope.explorer.kept import Kept
-from quantascope.explorer.outcomes import came_to, scores_of
+from quantascope.explorer.outcomes import came_to, forecast_ids, scores_of
 from quantascope.explorer.view import View
 from quantascope.families.breakdown import Breakdown
 from quantascope.families.curves import Checkpoints, LossCurves
@@ -19,7 +19,6 @@ from quantascope.families.series import Series
 from quantascope.laws.powerlaw import fit_power_law
 from quantascope.reader.curves import Over, run_series
 from quantascope.reader.decompose import run_decomposition
-from quantascope.reader.outcomes import list_forecasts
 from quantascope.store.collection import item_path, require_item
 from quantascope.store.tables import read_table
 
@@ -175,7 +174,7 @@ def share_of_drop(view: View, cluster: str) -> dict[str, Any] | None:
 def foretold(view: View, cluster: str) -> list[dict[str, Any]]:
     """List what forecasts by cluster say of one, a row a target, by their own method."""
     found = []
-    for item in list_forecasts(view.run.folder):
+    for item in forecast_ids(view)[0]:
         config = require_item(view.run.folder, _COLLECTION, item).config
         if config["by"] == "cluster":
             facts = {"forecast": item, "scale": config["scale"]}
@@ -190,7 +189,7 @@ def forecasts_of(view: View, scale: str) -> list[dict[str, Any]]:
     """
     folder = view.run.folder
     found = []
-    for item in list_forecasts(folder):
+    for item in forecast_ids(view)[0]:
         manifest = require_item(folder, _COLLECTION, item)
         if manifest.config["scale"] != scale:
             continue

@@ -22,7 +22,10 @@
     history.replaceState(history.state, "", `${location.pathname}?${query}`);
   };
 
-  const radius = (i) => Math.min(Math.max(26 * Math.sqrt(at.points.size[i] / at.most), 2.2), 26) * Math.sqrt(at.view.z);
+  const radius = (i) => {
+    const most = 26 * Math.min(1, Math.max(at.box.width / 900, 0.5)); // smaller where there is less room
+    return Math.min(Math.max(most * Math.sqrt(at.points.size[i] / at.most), 2.2), most) * Math.sqrt(at.view.z);
+  };
   const place = (i) => {
     const { width, height } = at.box;
     const side = [width - 70, height - 70];
