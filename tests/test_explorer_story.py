@@ -1,4 +1,4 @@
-"""What pages say first: the run's story, clusters made by hand, forecasts that came due, figures."""
+"""What pages say first: a run's story, clusters made by hand, forecasts that came due, figures."""
 
 import numpy as np
 import pandas as pd
@@ -93,7 +93,7 @@ def emerged(client) -> dict:
     return {row["cluster"]: row for row in rows}
 
 
-def test_a_merged_cluster_is_learned_where_the_mean_of_all_members_says(client, root):
+def test_a_merged_cluster_is_learned_where_the_mean_of_all_members_says(client):
     """By hand: the last crossing of the middle of the drop, linear in ln(size) between levels."""
     before = emerged(client)
     first, second = list(before)[2:4]
@@ -233,5 +233,3 @@ def test_intervals_over_all_levels_are_counted():
     levels = np.array([10.0, 100.0, 1000.0])
     ends = {"learned_lo": [10.0, 0.0, 10.0, 100.0], "learned_hi": [1000.0, np.inf, 100.0, np.inf]}
     assert n_wide(pd.DataFrame(ends), levels) == 2
-
-

@@ -104,7 +104,8 @@ def _axes(
         if at - last > 46:  # else the words would run into each other
             parts.append(_text(at, floor + 17, short_number(size), anchor="middle"))
             last = at
-    return [*parts, _text(_LEFT, _HEIGHT - 3, "loss [nat] against non-embedding parameters", anchor="start")]
+    said = "loss [nat] against non-embedding parameters"
+    return [*parts, _text(_LEFT, _HEIGHT - 3, said, anchor="start")]
 
 
 def _names(found: dict[str, Any], down: Callable[[Sequence[float]], Floats]) -> list[Markup]:

@@ -228,7 +228,7 @@ def plot_rank_frequency(
 def _plain_ticks(ax: Any, values: NDArray[np.float64]) -> None:
     """Label a short logarithmic axis by plain numbers."""
     lo, hi = float(values.min()), float(values.max())
-    ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(lo, hi)
+    ticks = np.asarray(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(lo, hi))
     ticks = ticks[(ticks >= lo / 1.02) & (ticks <= hi * 1.02)]
     if len(ticks) < 2:
         ticks = np.array([lo, hi])

@@ -67,7 +67,8 @@ def compare(runs: Runs, query: Query) -> Shown:
         "mean_jaccard": float(found.jaccard.mean()) if len(found.jaccard) else None,
         "kind": kind, "page": page, "n_pages": n_pages, "rows": part.to_dict("records"),
     }  # fmt: skip
-    return Shown(title=title, data=data, html={"chart": chart, "labels": _labels(a, b, data["rows"])}, table=kept)
+    html = {"chart": chart, "labels": _labels(a, b, data["rows"])}
+    return Shown(title=title, data=data, html=html, table=kept)
 
 
 def _labels(a: View, b: View, rows: list[dict[str, Any]]) -> list[tuple[Markup, Markup]]:
