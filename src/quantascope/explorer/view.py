@@ -176,7 +176,8 @@ class View:
 
     def is_told(self, cluster: str) -> bool:
         """Tell whether a cluster has a name, or tokens that tell it from others."""
-        return bool(self.rows[cluster]["named"] or self.run.label_parts(cluster))
+        labelled = self.of_run.get("labelled", lambda: frozenset(self.run.labels["cluster"]))
+        return bool(self.rows[cluster]["named"] or cluster in labelled)
 
     def label_text(self, cluster: str, *, most: int = 80) -> str:
         """Give a label as plain text, for titles and drawings."""
@@ -206,12 +207,17 @@ class View:
         if not self.has("curves", "clusters"):
             return None
         own = self.of_run.get(("emerged", over), lambda: self._emerged(over))
-        made = [group for group in self.groups.values() if group.parents]
-        if own is None or not made:
+        if own is None or not self.by_hand:
             return own
+        made = self.by_hand
         return self.kept.get(
             ("emerged", over), lambda: with_groups(own, self.selected_curves, made, over=over)
         )
+
+    @cached_property
+    def by_hand(self) -> list[Group]:
+        """Clusters that people merged or split."""
+        return [group for group in self.groups.values() if group.parents]
 
     @property
     def selected_curves(self) -> LossCurves:

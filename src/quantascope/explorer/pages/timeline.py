@@ -96,8 +96,7 @@ def learned_table(view: View, over: Over) -> pd.DataFrame:
         table[f"learned_{name}"] = np.where(changes, values, np.nan)
     table["drop_nats"] = np.where(known, emerged.found.drop[rows], np.nan)
     table["changes"] = changes
-    by_hand = any(group.parents for group in view.groups.values())
-    kept = view.kept if by_hand else view.of_run
+    kept = view.kept if view.by_hand else view.of_run
     names = kept.get(("class", over), lambda: _classes(emerged))
     table["class"] = np.where(known, names[rows], _UNTESTED)
     return table.sort_values(["learned_at", "rank"], ignore_index=True)
