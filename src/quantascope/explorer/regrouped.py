@@ -48,7 +48,7 @@ def with_groups(
     """
     means = _means(curves, groups, over)
     n = len(own.series.losses)
-    beside = np.unique(np.linspace(0, n - 1, min(n, _MOST_BESIDE)).astype(int)) if n else []
+    beside = np.unique(np.linspace(0, n - 1, min(n, _MOST_BESIDE)).astype(np.int64))
     both = np.concatenate([own.series.losses[beside], means.losses])
     found = find_emergence(replace(own.series, losses=both), level=own.found.level)
     rows = slice(len(both) - len(groups), None)
