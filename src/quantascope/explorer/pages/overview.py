@@ -24,7 +24,7 @@ def show(asked: Asked) -> Shown:
         "source": run.manifest("corpus").config["source"],
         "corpus": {name: run.facts("corpus")[name] for name in _COUNTS},
         "stages": view.stages,
-        "found": {"scaling": _scaling(view), "clusters": _clusters(view), "slope": _slope(view)},
+        "found": view.of_run.get("found", lambda: _found(view)),
     }
     html: dict[str, Any] = {"figures": figures_of(view), "labels": []}
     if view.has("losses"):
@@ -42,6 +42,11 @@ def show(asked: Asked) -> Shown:
         data["topics"] = list(TOPICS)
     table = run.models if view.has("losses") else None
     return Shown(title="Overview", data=data, html=html, table=table)
+
+
+def _found(view: View) -> dict[str, Any]:
+    """Gather what the run says in a few numbers; None for what it does not say."""
+    return {"scaling": _scaling(view), "clusters": _clusters(view), "slope": _slope(view)}
 
 
 def _scaling(view: View) -> dict[str, Any] | None:
