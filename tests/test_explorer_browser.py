@@ -255,7 +255,10 @@ def test_name_tag_merge_and_undo_hold_over_a_reload(page):
     assert page.request.get(merged).status == 404
 
 
-PLACES = ("/", "/r/made/quanta/3?n=5&ctx=16", "/r/made/tokens/40?ctx=16", "/r/made/search?q=e")
+PLACES = (
+    "/", "/r/made/quanta/3?n=5&ctx=16", "/r/made/tokens/40?ctx=16", "/r/made/search?q=e",
+    "/c?a=made&b=made", "/r/made/quanta/nothing",
+)  # fmt: skip
 
 
 def places(page) -> list[str]:
@@ -298,6 +301,31 @@ def test_no_page_scrolls_sideways(browser, address, width, zoom):
         wide += [(place, needed)] * (needed > size["width"])
     context.close()
     assert wide == []
+
+
+def test_a_figure_opened_by_itself_keeps_its_own_style(page):
+    """The watch over `page` hears of styles that the policy stops."""
+    page.goto("/r/made/figures/scaling.svg")
+    line = page.locator("path[style*='stroke:']").first
+    assert line.evaluate("e => getComputedStyle(e).stroke") != "none"
+    page.evaluate("document.documentElement.append(document.createElement('style'))")
+
+
+def test_help_lists_every_page_with_its_key_and_the_key_leads_there(page):
+    page.goto("/r/made/about")
+    page.keyboard.press("?")
+    said = page.locator("dialog dl").inner_text()
+    menu = page.locator("nav a[data-key]").evaluate_all(
+        "links => links.map(a => [a.dataset.key, a.textContent, a.pathname])"
+    )
+    page.keyboard.press("Escape")
+    assert len({key for key, _, _ in menu}) == len(menu) > 8
+    for key, name, _ in menu:
+        assert f"g {key}\n{name}" in said
+    key, _, path = menu[-2]
+    page.keyboard.press("g")
+    page.keyboard.press(key)
+    page.wait_for_function("path => location.pathname === path", arg=path)
 
 
 def test_the_keyboard_reaches_every_control(page):

@@ -30,7 +30,7 @@ TAGS = {
     "path", "polygon", "pre", "rect", "script", "section", "select", "small", "span", "strong",
     "summary", "svg", "table", "tbody", "td", "text", "textarea", "th", "thead", "title", "tr", "ul", "desc",
     "defs", "use", "canvas", "noscript", "output", "caption", "sup", "sub", "tspan", "polyline", "em", "b", "abbr", "time",
-    "data", "datalist", "progress", "meter", "template", "br", "hr", "area", "map",
+    "aside", "data", "datalist", "progress", "meter", "template", "br", "hr", "area", "map",
 }  # fmt: skip
 
 

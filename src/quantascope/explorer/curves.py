@@ -8,23 +8,29 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from quantascope.explorer.marks import short_number
+
 __all__ = ["draw_members"]
 
-_WIDTH, _HEIGHT = 520, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 108, 12, 38
+_WIDTH, _HEIGHT = 460, 270
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 104, 12, 44
 _LEAST_LOSS: Final = 1e-3
 """Least loss [nat] that is told apart in the drawing, whose scale is logarithmic."""
 
 Floats = NDArray[np.float64]
 
 
-def draw_members(found: dict[str, Any]) -> Markup:
+def draw_members(
+    found: dict[str, Any], *, learned: tuple[float, float, float] | None = None
+) -> Markup:
     """Draw members' curves, their band and mean, and the mean of all predictions.
 
     Parameters
     ----------
     found
         As `quantascope.explorer.evidence.Evidence.over_sizes` gives it.
+    learned
+        Where the cluster was learned, and the ends of its interval.
     """
     x = np.log(np.array(found["n_params"], dtype=np.float64))
     across = _LEFT + (_WIDTH - _LEFT - _RIGHT) * (x - x[0]) / (x[-1] - x[0])
@@ -38,6 +44,7 @@ def draw_members(found: dict[str, Any]) -> Markup:
     band = [*zip(across, down(found["p10"]), strict=True)]
     band += reversed([*zip(across, down(found["p90"]), strict=True)])
     parts = [
+        *_learned(learned, x),
         Markup('<polygon class="within" points="{}"/>').format(_points(band)),
         *(_line("member", across, down(y)) for y in curves),
         _line("all", across, down(found["of_all"])),
@@ -53,6 +60,22 @@ def draw_members(found: dict[str, Any]) -> Markup:
     return Markup(
         '<svg class="curves" viewBox="0 0 {} {}" role="img"><title>{}</title>{}</svg>'
     ).format(_WIDTH, _HEIGHT, said, Markup("").join(parts))
+
+
+def _learned(found: tuple[float, float, float] | None, x: Floats) -> list[Markup]:
+    """Mark where a cluster was learned; what lies beyond the sizes ends at the frame."""
+    if found is None:
+        return []
+    with np.errstate(divide="ignore"):
+        place = np.clip((np.log(found) - x[0]) / (x[-1] - x[0]), 0, 1)
+    at, lo, hi = (_LEFT + (_WIDTH - _LEFT - _RIGHT) * place).tolist()
+    low = _HEIGHT - _BOTTOM
+    span = Markup('<rect class="when" x="{:.1f}" y="{}" width="{:.1f}" height="{}"/>')
+    line = Markup('<path class="learned" d="M{0:.1f} {1}V{2}"><title>learned at {3}</title></path>')
+    return [
+        span.format(lo, _TOP, hi - lo, low - _TOP),
+        line.format(at, _TOP, low, short_number(found[0])),
+    ]
 
 
 def _points(places: Sequence[tuple[Any, Any]]) -> str:
@@ -78,10 +101,11 @@ def _axes(
         parts.append(_text(_LEFT - 6, down([value])[0] + 4, f"{value:g}", anchor="end"))
     last = -math.inf
     for at, size in zip(across.tolist(), sizes, strict=True):
-        if at - last > 66:  # else the words would run into each other
-            parts.append(_text(at, floor + 16, f"{size:.3g}", anchor="middle"))
+        if at - last > 46:  # else the words would run into each other
+            parts.append(_text(at, floor + 17, short_number(size), anchor="middle"))
             last = at
-    return [*parts, _text(_LEFT, _HEIGHT - 3, "loss [nat] against parameters", anchor="start")]
+    said = "loss [nat] against non-embedding parameters"
+    return [*parts, _text(_LEFT, _HEIGHT - 3, said, anchor="start")]
 
 
 def _names(found: dict[str, Any], down: Callable[[Sequence[float]], Floats]) -> list[Markup]:

@@ -18,7 +18,7 @@ Floats = NDArray[np.floating[Any]]
 
 SHAPES: Final = ("circle", "square", "triangle", "diamond", "cross")
 _WIDTH, _HEIGHT = 760, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 16, 14, 50
+_LEFT, _RIGHT, _TOP, _BOTTOM = 82, 16, 14, 50
 _UNIT: Final = {  # corners of a shape of area 1
     "square": ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)),
     "triangle": ((0, -0.88), (0.76, 0.44), (-0.76, 0.44)),
@@ -29,6 +29,8 @@ _UNIT: Final = {  # corners of a shape of area 1
     ),
 }  # fmt: skip
 _FEW_DECADES: Final = 1.7
+_LETTER, _LINE = 6.8, 15
+"""Room for a letter, and for a line of words [pixel]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +139,44 @@ class Chart:
         for at, size, k, href, title in rows:
             path = glyph(SHAPES[k % len(SHAPES)], *at, area=size)
             self.parts.append(form.format(href, title, k, path, title))
+
+    def levels(self, x: Floats) -> None:
+        """Mark places along x by dotted lines."""
+        inside = np.asarray(x)[(np.asarray(x) >= self.x.lo) & (np.asarray(x) <= self.x.hi)]
+        at = self._at(inside, np.full(len(inside), self.y.lo))[:, 0].tolist()
+        path = "".join(f"M{a:.1f} {_TOP}V{self.height - _BOTTOM}" for a in at)
+        self._add('<path class="level" d="{}"/>', path)
+
+    def names(
+        self, x: Floats, y: Floats, *, texts: Sequence[str], area: Floats | float = 16.0
+    ) -> None:
+        """Write words beside marks, first come first: those that would cover others are left out.
+
+        Parameters
+        ----------
+        x, y
+            Places of all marks.
+        texts
+            Words of the first ones; empty for none.
+        area
+            Areas of the marks [square pixel].
+        """
+        at = self._at(x, y)
+        reach = np.sqrt(np.broadcast_to(area, x.shape) / np.pi)
+        boxes = np.column_stack([at - reach[:, None], at + reach[:, None]])
+        for i, text in [(i, text) for i, text in enumerate(texts) if text]:
+            wide = _LETTER * len(text)
+            off, (a, b) = reach[i] + 4, at[i]
+            beside = ((a + off, b), (a - off - wide, b))
+            for left, middle in (*beside, (a - wide / 2, b - off - 4), (a - wide / 2, b + off + 4)):
+                low = middle + _LINE / 2
+                mine = np.array([left, low - _LINE, left + wide, low])
+                over = (boxes[:, :2] < mine[2:]) & (boxes[:, 2:] > mine[:2])
+                if left > _LEFT and mine[2] < _WIDTH - _RIGHT and not over.all(axis=1).any():
+                    boxes = np.vstack([boxes, mine])
+                    form = '<text x="{:.0f}" y="{:.0f}" class="name">{}</text>'
+                    self._add(form, left, middle + 4, text)
+                    break
 
     def svg(self) -> Markup:
         """Give the chart as an element."""

@@ -14,9 +14,9 @@ from markupsafe import Markup
 
 from quantascope import __version__
 from quantascope.core.numbers import plain
-from quantascope.explorer.marks import glyph
+from quantascope.explorer.marks import glyph, short_number
 from quantascope.explorer.spark import bar
-from quantascope.explorer.words import plain_label
+from quantascope.explorer.words import SHADE_LEVELS, plain_label
 from quantascope.reader.tokens import name_controls, render_text, render_words
 
 __all__ = ["STATIC", "as_csv", "as_json", "as_parquet", "render"]
@@ -47,8 +47,19 @@ def _environment() -> jinja2.Environment:
         "words": render_words,
         "plain": plain_label,
     }
-    environment.globals |= {"version": __version__, "asset": _asset, "bar": _bar, "swatch": _swatch}
+    environment.filters["fix"] = _fixed
+    environment.globals |= {
+        "version": __version__, "asset": _asset, "bar": _bar, "swatch": _swatch, "inf": math.inf,
+        "shade_levels": SHADE_LEVELS, "key_pages": _key_pages(),
+    }  # fmt: skip
     return environment
+
+
+def _key_pages() -> list[tuple[str, str]]:
+    """List the keys behind ``g``, each with the page that it leads to."""
+    from quantascope.explorer.registry import PAGES  # noqa: PLC0415 -- pages need this module
+
+    return [(page.key, page.menu) for page in PAGES if page.key]
 
 
 def _shown(value: Any) -> Any:
@@ -106,7 +117,19 @@ def _number(value: Any, digits: int = 3) -> str:
         return "–"
     if isinstance(value, float) and math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{value:.{digits}g}"
+    if abs(value) >= 10**digits:
+        return short_number(value)
+    return f"{value:.{digits}g}".replace("-", "−", 1 if value < 0 else 0)
+
+
+def _fixed(value: Any, digits: int = 2) -> str:
+    """Write a number with so many decimals, for columns; what would vanish is said to be less."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return _number(value)
+    least = 10.0**-digits
+    if 0 < abs(value) < least / 2:
+        return f"<{least:.{digits}f}" if value > 0 else f">−{least:.{digits}f}"
+    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def _count(value: Any) -> str:

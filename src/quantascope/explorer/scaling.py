@@ -10,15 +10,15 @@ from scipy import stats
 
 from quantascope.core.errors import DataError, QuantascopeError
 from quantascope.explorer.kept import Kept
+from quantascope.explorer.outcomes import came_to, forecast_ids, scores_of
 from quantascope.explorer.view import View
 from quantascope.families.breakdown import Breakdown
 from quantascope.families.curves import Checkpoints, LossCurves
 from quantascope.families.exponents import Measured, measure_exponent
 from quantascope.families.series import Series
 from quantascope.laws.powerlaw import fit_power_law
-from quantascope.reader.curves import Over, read_curves, run_series
+from quantascope.reader.curves import Over, run_series
 from quantascope.reader.decompose import run_decomposition
-from quantascope.reader.outcomes import list_forecasts
 from quantascope.store.collection import item_path, require_item
 from quantascope.store.tables import read_table
 
@@ -136,8 +136,7 @@ def cluster_series(view: View, cluster: str, over: Over) -> Series:
 
 
 def _cluster_series(view: View, cluster: str, over: Over) -> Series:
-    folder = view.run.folder
-    curves = view.of_run.get("selected", lambda: read_curves(folder, which="selected"))
+    curves = view.selected_curves
     rows = np.searchsorted(curves.pred, view.groups[cluster].preds)
     return _series(view, curves.losses[rows].mean(axis=0, dtype=np.float64), over)
 
@@ -175,7 +174,7 @@ def share_of_drop(view: View, cluster: str) -> dict[str, Any] | None:
 def foretold(view: View, cluster: str) -> list[dict[str, Any]]:
     """List what forecasts by cluster say of one, a row a target, by their own method."""
     found = []
-    for item in list_forecasts(view.run.folder):
+    for item in forecast_ids(view)[0]:
         config = require_item(view.run.folder, _COLLECTION, item).config
         if config["by"] == "cluster":
             facts = {"forecast": item, "scale": config["scale"]}
@@ -190,7 +189,7 @@ def forecasts_of(view: View, scale: str) -> list[dict[str, Any]]:
     """
     folder = view.run.folder
     found = []
-    for item in list_forecasts(folder):
+    for item in forecast_ids(view)[0]:
         manifest = require_item(folder, _COLLECTION, item)
         if manifest.config["scale"] != scale:
             continue
@@ -200,14 +199,19 @@ def forecasts_of(view: View, scale: str) -> list[dict[str, Any]]:
             "forecast": item, "by": by, "method": manifest.config["method"],
             "n_groups": manifest.facts["n_groups"], "caution": manifest.facts["caution"],
             "hindsight": list(manifest.facts["hindsight"]), "targets": means,
+            **scores_of(view, item),
         })  # fmt: skip
     return found
 
 
 def forecast_of_cluster(view: View, item: str, cluster: str) -> list[dict[str, Any]]:
-    """Give one cluster's rows of a forecast by clusters."""
+    """Give one cluster's rows of a forecast by clusters, with what came where it has."""
     rows = view.of_run.get(("forecast", item, "groups"), lambda: _main(view, item, "forecast"))
-    return [row for row in rows if row["key"] == cluster]
+    came = came_to(view, item)
+    return [
+        row | {"came_nats": came.get((cluster, row["target"]))}
+        for row in rows if row["key"] == cluster
+    ]  # fmt: skip
 
 
 def _main(view: View, item: str, name: str) -> list[dict[str, Any]]:

@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 from quantascope.core.errors import DataError
 from quantascope.explorer.evidence import Evidence
 from quantascope.explorer.kept import Kept
+from quantascope.explorer.regrouped import with_groups
 from quantascope.explorer.search import TextIndex
+from quantascope.explorer.words import SHADE_LEVELS, chips, plain_label, spelled
+from quantascope.families.curves import LossCurves
 from quantascope.reader.annotations import FILE, Annotation, Group, read_log, replay
-from quantascope.reader.curves import Over
+from quantascope.reader.curves import Over, read_curves
 from quantascope.reader.families import Emerged, run_emergence
 from quantascope.reader.run import Run
-from quantascope.reader.tokens import decode_tokens, render_text, render_tokens, render_words
+from quantascope.reader.tokens import decode_tokens, render_tokens, render_words
 from quantascope.store.check import stage_status
 from quantascope.store.manifest import Manifest
 from quantascope.store.schema import WAY
@@ -33,9 +36,6 @@ __all__ = ["Context", "Labels", "View"]
 
 _COLUMNS: Final = 16
 """Models whose losses stay in memory: 4 MB a million predictions each."""
-
-_LEVELS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
-"""Losses [nat] at which the shading of a token changes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +174,18 @@ class View:
         """Labels by id: a name that a person gave, else the words from counts."""
         return Labels(self)
 
+    def is_told(self, cluster: str) -> bool:
+        """Tell whether a cluster has a name, or tokens that tell it from others."""
+        labelled = self.of_run.get("labelled", lambda: frozenset(self.run.labels["cluster"]))
+        return bool(self.rows[cluster]["named"] or cluster in labelled)
+
+    def label_text(self, cluster: str, *, most: int = 80) -> str:
+        """Give a label as plain text, for titles and drawings."""
+        row, parts = self.rows[cluster], self.run.label_parts(cluster)
+        if row["named"] or (row["label"] and not parts):
+            return plain_label(row["label"], most=most)
+        return spelled(parts, most=most) or "no telling tokens"
+
     def decode(self, ids: Any) -> str:
         """Give the text of token ids."""
         return "".join(decode_tokens([self.run.vocab.get(int(i), b"") for i in ids]))
@@ -188,10 +200,30 @@ class View:
         return self.emerged_over("sizes")
 
     def emerged_over(self, over: Over) -> Emerged | None:
-        """Give when clusters were learned, over sizes or steps; None where it cannot be said."""
+        """Give when clusters were learned, over sizes or steps; None where it cannot be said.
+
+        Clusters made by hand stand behind those of the clustering.
+        """
         if not self.has("curves", "clusters"):
             return None
-        return self.of_run.get(("emerged", over), lambda: self._emerged(over))
+        own = self.of_run.get(("emerged", over), lambda: self._emerged(over))
+        if own is None or not self.by_hand:
+            return own
+        made = self.by_hand
+        return self.kept.get(
+            ("emerged", over), lambda: with_groups(own, self.selected_curves, made, over=over)
+        )
+
+    @cached_property
+    def by_hand(self) -> list[Group]:
+        """Clusters that people merged or split."""
+        return [group for group in self.groups.values() if group.parents]
+
+    @property
+    def selected_curves(self) -> LossCurves:
+        """Curves of the selected predictions."""
+        folder = self.run.folder
+        return self.of_run.get("selected", lambda: read_curves(folder, which="selected"))
 
     def _emerged(self, over: Over) -> Emerged | None:
         try:
@@ -275,6 +307,11 @@ class View:
             raise KeyError(f"at: this run has no model {name!r}")
         return int(found["model"].iloc[0])
 
+    def model_name(self, model: int) -> str:
+        """Give the name of a column."""
+        models = self.run.models
+        return str(models.loc[models["model"] == model, "name"].iloc[0])
+
     def contexts(
         self, preds: NDArray[np.int64], *, before: int, after: int = 12, model: int
     ) -> Iterator[Context]:
@@ -297,7 +334,7 @@ class View:
             stop = min(int(run.offsets[doc + 1]), pred + 1 + after)
             losses = column[start:stop]
             pieces = [run.vocab.get(int(i), b"") for i in run.tokens[start:stop]]
-            level = np.where(np.isnan(losses), 0, np.searchsorted(_LEVELS, losses))
+            level = np.where(np.isnan(losses), 0, np.searchsorted(SHADE_LEVELS, losses))
             yield Context(
                 pred=pred,
                 doc=doc,
@@ -320,11 +357,8 @@ class Labels(dict[str, Markup]):
     def __missing__(self, name: str) -> Markup:
         """Render a label."""
         row, parts = self._view.rows[name], self._view.run.label_parts(name)
-        if row["named"] or not parts:
+        if row["named"] or (row["label"] and not parts):
             self[name] = render_words(row["label"])
         else:
-            word = Markup("{} <code>{}</code>")
-            self[name] = Markup("; ").join(
-                word.format(kind, render_text(text, max_chars=40)) for kind, text in parts
-            )
+            self[name] = chips(parts)
         return self[name]

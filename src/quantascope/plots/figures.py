@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 __all__ = [
@@ -226,6 +227,10 @@ def plot_rank_frequency(
 
 def _plain_ticks(ax: Any, values: NDArray[np.float64]) -> None:
     """Label a short logarithmic axis by plain numbers."""
-    ticks = np.round(np.geomspace(values.min(), values.max(), 4), 2)
-    ax.set_yticks(ticks, [f"{tick:.2f}" for tick in ticks])
+    lo, hi = float(values.min()), float(values.max())
+    ticks = np.asarray(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(lo, hi))
+    ticks = ticks[(ticks >= lo / 1.02) & (ticks <= hi * 1.02)]
+    if len(ticks) < 2:
+        ticks = np.array([lo, hi])
+    ax.set_yticks(ticks, [f"{tick:.3g}" for tick in ticks])
     ax.minorticks_off()

@@ -4,7 +4,13 @@ import pandas as pd
 
 from quantascope.reader.run import Run
 
-__all__ = ["conclusions"]
+__all__ = ["TOPICS", "conclusions"]
+
+TOPICS = (
+    "The text", "The predictions", "The sketches", "Scaling", "The clusters", "Against chance",
+    "Ranks", "What a cluster is",
+)  # fmt: skip
+"""What each sentence of `conclusions` is about."""
 
 _STABLE = 0.7  # adjusted Rand index above which a clustering is called stable across its reruns
 _MIN_LINES = 20  # compared lines below which nothing is said about shared lines

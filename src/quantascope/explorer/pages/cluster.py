@@ -1,5 +1,6 @@
 """One cluster with its evidence: contexts, tokens, curves, when it was learned, its neighbours."""
 
+import math
 from collections import Counter
 from typing import Any, Final
 
@@ -59,6 +60,7 @@ def show(asked: Asked) -> Shown:
         "forecasts": foretold(view, group.id),
         "neighbours": _neighbours(view, group.id),
         "contexts": [context.as_dict() for context in shown],
+        "n_clusters": len(view.clusters), "shaded_by": view.model_name(model),
         "ctx": before, "n": n, "order": order, "at": query.text("at"),
         "align": query.flag("align"),
         "previous": _beside(view, group.id, -1), "following": _beside(view, group.id, 1),
@@ -68,12 +70,21 @@ def show(asked: Asked) -> Shown:
         data=data,
         html={
             "label": view.labels_html[group.id],
-            "members": None if members is None else draw_members(members),
+            "members": None if members is None else draw_members(members, learned=_learned(row)),
+            "neighbours": [view.labels_html[each["cluster"]] for each in data["neighbours"]],
+            "came": any(each["came_nats"] is not None for each in data["forecasts"]),
             "figures": figures_of(view, cluster=group.id),
             "contexts": [context.html for context in shown],
         },
         table=pd.DataFrame({"pred": group.preds}),
     )
+
+
+def _learned(row: dict[str, Any]) -> tuple[float, float, float] | None:
+    """Give where a cluster was learned, with its interval; None where that cannot be said."""
+    if not row.get("changes") or math.isnan(row["learned_at"]):
+        return None
+    return row["learned_at"], row["learned_lo"], row["learned_hi"]
 
 
 def _found(view: View, name: str) -> tuple[dict[str, Any], Group]:

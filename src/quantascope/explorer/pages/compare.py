@@ -67,7 +67,17 @@ def compare(runs: Runs, query: Query) -> Shown:
         "mean_jaccard": float(found.jaccard.mean()) if len(found.jaccard) else None,
         "kind": kind, "page": page, "n_pages": n_pages, "rows": part.to_dict("records"),
     }  # fmt: skip
-    return Shown(title=title, data=data, html={"chart": chart}, table=kept)
+    html = {"chart": chart, "labels": _labels(a, b, data["rows"])}
+    return Shown(title=title, data=data, html=html, table=kept)
+
+
+def _labels(a: View, b: View, rows: list[dict[str, Any]]) -> list[tuple[Markup, Markup]]:
+    """Render the labels of each row's clusters; of several, that of the first."""
+
+    def label(view: View, names: Any) -> Markup:
+        return view.labels_html[names.split(",")[0]] if isinstance(names, str) else Markup("")
+
+    return [(label(a, row["a"]), label(b, row["b"])) for row in rows]
 
 
 def _compared(a: View, b: View) -> tuple[Matched, pd.DataFrame, Markup | None]:

@@ -53,6 +53,7 @@ def show(asked: Asked) -> Shown:
         "picks": {name: int(rows.sum()) for name, rows in picks.items()},
         "rows": [row | {"context": words.get(row["pred"], "")}
                  for row in table.head(_ROWS).to_dict("records")],
+        "n_beyond": n_beyond(found), "shaded_by": view.model_name(view.model("")),
         "n_drawn": len(table), "n_curves": int(view.run.facts("curves")["n_sampled"]),
     }  # fmt: skip
     html = {
@@ -64,6 +65,13 @@ def show(asked: Asked) -> Shown:
         "contexts": [context.html for context in contexts],
     }  # fmt: skip
     return Shown(title="Single predictions", data=data, html=html, table=table)
+
+
+def n_beyond(found: GenicityReport) -> int | None:
+    """Count predictions whose loss changes beyond chance; None where nothing could be tested."""
+    if found.classes is None:
+        return None
+    return len(found.pred) - found.classes.counts.get("flat", 0)
 
 
 def report(view: View, over: Over) -> GenicityReport | None:

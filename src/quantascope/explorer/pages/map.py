@@ -16,7 +16,6 @@ from quantascope.explorer.marks import short_number
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.query import Query
 from quantascope.explorer.view import View
-from quantascope.explorer.words import plain_label
 
 __all__ = ["MAP", "answer_points", "cluster_graph", "map_points"]
 
@@ -160,12 +159,13 @@ def _points(view: View, colour: str) -> Markup:
     ]
     return htmlsafe_json_dumps({
         "id": table["cluster"].tolist(),
-        "label": [plain_label(text, most=_LABEL) for text in table["label"]],
+        "label": [view.label_text(name, most=_LABEL) for name in table["cluster"]],
+        "told": [int(view.is_told(name)) for name in table["cluster"]],
         "size": table["size"].tolist(),
         "x": np.rint(10_000 * table["x"]).astype(int).tolist(),
         "y": np.rint(10_000 * table["y"]).astype(int).tolist(),
         "shade": _shades(values, lo, hi, log=colour in _LOGS),
-        "value": [f"{value:.3g}" if np.isfinite(value) else "not known" for value in values],
+        "value": [short_number(value) if np.isfinite(value) else "not known" for value in values],
         "near": near,
         "what": _COLOURS[colour],
         "colours": list(_CIVIDIS),

@@ -17,8 +17,10 @@ def _row(runs: Runs, name: str) -> dict[str, Any]:
     row: dict[str, Any] = {"run": name, "problem": ""}
     try:
         view = runs.view(name)
-        row["stages"] = [stage["stage"] for stage in view.stages if stage["state"] == "done"]
+        done = [stage["stage"] for stage in view.stages if stage["state"] == "done"]
+        row |= {"stages": done, "state": _state(done, len(view.stages))}
         if view.has("corpus"):
+            row["source"] = view.run.manifest("corpus").config["source"]
             row["n_tokens"] = view.run.facts("corpus")["n_tokens"]
         if view.has("losses"):
             row["n_models"] = len(view.run.models)
@@ -29,3 +31,10 @@ def _row(runs: Runs, name: str) -> dict[str, Any]:
     except Exception:  # a damaged run does not hide the others, however it fails
         row["problem"] = "cannot be read; `quantascope validate` says why"
     return row
+
+
+def _state(done: list[str], n_stages: int) -> str:
+    """Say how far a run has come."""
+    if len(done) == n_stages:
+        return "complete"
+    return f"{len(done)} of {n_stages} stages, the last {done[-1]}" if done else "nothing done yet"

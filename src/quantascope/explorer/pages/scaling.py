@@ -8,6 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from quantascope.explorer.marks import Axis, Chart
+from quantascope.explorer.outcomes import forecast_ids
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.pages.timeline import WORDS
 from quantascope.explorer.query import BadQueryError, Query
@@ -58,13 +59,15 @@ def show(asked: Asked) -> Shown:
         "n_params": size_shown(view, over), "has_clusters": view.has("clusters", "curves"),
         "measured": asdict(line.measured), "rows": table.to_dict("records"),
         "clusters": clusters, "cluster": ",".join(each["cluster"] for each in clusters),
-        "forecasts": forecasts,
+        "forecasts": forecasts, "no_forecasts": forecast_ids(view)[1],
     } | view.kept.get(("decomposed", over), lambda: _decomposed(view, over))  # fmt: skip
     html = {
         "chart": _chart(series, line, clusters),
         "residuals": _residuals(series, line),
         "labels": [view.labels_html[each["cluster"]] for each in clusters],
-    }
+        "parts": [view.labels_html[row["part"]] if row["shown"] else ""
+                  for row in data.get("parts", ())],
+    }  # fmt: skip
     return Shown(title=f"Scaling over {over}", data=data, html=html, table=table)
 
 

@@ -26,20 +26,24 @@ def show(asked: Asked) -> Shown:
     data: dict[str, Any] = {"q": words, "mode": mode, "n": None, "clusters": [], "contexts": []}
     data |= {"page": 1, "n_pages": 1, "complete": True}
     if not words:
-        return Shown(title="Search", data=data, html={"contexts": []})
+        return Shown(title="Search", data=data, html={"contexts": [], "labels": []})
     find = {"text": view.text.literal, "regex": view.text.regex, "token": view.text.ids}[mode]
     hits = find(words)
     n_pages = max(1, -(-len(hits) // _PER_PAGE))
     page = query.integer("page", 1, lo=1, hi=n_pages)
     part = hits.last[(page - 1) * _PER_PAGE : page * _PER_PAGE]
     shown = list(view.contexts(part, before=32, model=view.model("")))
+    data["shaded_by"] = view.model_name(view.model(""))
     data |= {"n": len(hits), "complete": hits.complete, "page": page, "n_pages": n_pages}
     data["clusters"] = _clusters(view, hits) if view.has("clusters") else []
     data["contexts"] = [context.as_dict() for context in shown]
     return Shown(
         title=f"Search: {words[:60]}",
         data=data,
-        html={"contexts": [context.html for context in shown]},
+        html={
+            "contexts": [context.html for context in shown],
+            "labels": [view.labels_html[row["cluster"]] for row in data["clusters"]],
+        },
         table=pd.DataFrame({"first_pred": hits.first, "last_pred": hits.last}),
     )
 

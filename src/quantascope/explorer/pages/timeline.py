@@ -10,11 +10,10 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
-from quantascope.explorer.marks import SHAPES, Axis, Chart
+from quantascope.explorer.marks import SHAPES, Axis, Chart, short_number
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.query import BadQueryError
 from quantascope.explorer.view import View
-from quantascope.explorer.words import plain_label
 from quantascope.families.classes import classify
 from quantascope.reader.curves import Over
 from quantascope.reader.families import Emerged
@@ -33,6 +32,8 @@ _UP: Final = {
     "auc": "held-out AUC of the label",
 }
 _MOST_LINKS: Final = 200
+_MOST_NAMES: Final = 20
+_NAME: Final = 32
 _ROWS: Final = 50
 _UNTESTED: Final = "not tested"
 _CLASSES: Final = ("gradual", "sharp", "U-shaped", "unstable", "flat", _UNTESTED)
@@ -50,6 +51,8 @@ def show(asked: Asked) -> Shown:
     lo, hi = query.number("from"), query.number("to")
     if lo is not None and hi is not None and lo > hi:
         raise BadQueryError(f"from: {lo:g} found, above to ({hi:g}); change the two")
+    emerged = view.emerged_over(over)
+    assert emerged is not None
     table = view.kept.get(("timeline", over), lambda: learned_table(view, over))
     placed = table[table["learned_at"].notna()]
     chosen = placed[placed["learned_at"].between(-np.inf if lo is None else lo,
@@ -60,6 +63,8 @@ def show(asked: Asked) -> Shown:
         "n_clusters": len(table), "n_learned": len(placed), "n_chosen": len(chosen),
         "n_links": min(len(placed), _MOST_LINKS),
         "n_still": int((~table["changes"]).sum()),
+        "levels": emerged.series.x.tolist(), "one_run": bool((emerged.series.n_runs == 1).all()),
+        "median": float(placed["learned_at"].median()), "n_wide": n_wide(placed, emerged.series.x),
         "classes": {name: int(n) for name, n in chosen["class"].value_counts().items()},
         "rows": chosen.head(_ROWS).to_dict("records"),
     }  # fmt: skip
@@ -69,6 +74,12 @@ def show(asked: Asked) -> Shown:
         "labels": [view.labels_html[name] for name in chosen["cluster"].head(_ROWS)],
     }
     return Shown(title="Timeline", data=data, html=html, table=chosen)
+
+
+def n_wide(placed: pd.DataFrame, levels: NDArray[np.float64]) -> int:
+    """Count clusters whose interval reaches from the first level or before to the last or on."""
+    lo, hi = placed["learned_lo"], placed["learned_hi"]
+    return int(((lo <= levels[0]) & (hi >= levels[-1])).sum())
 
 
 def learned_table(view: View, over: Over) -> pd.DataFrame:
@@ -85,7 +96,8 @@ def learned_table(view: View, over: Over) -> pd.DataFrame:
         table[f"learned_{name}"] = np.where(changes, values, np.nan)
     table["drop_nats"] = np.where(known, emerged.found.drop[rows], np.nan)
     table["changes"] = changes
-    names = view.of_run.get(("class", over), lambda: _classes(emerged))
+    kept = view.kept if view.by_hand else view.of_run
+    names = kept.get(("class", over), lambda: _classes(emerged))
     table["class"] = np.where(known, names[rows], _UNTESTED)
     return table.sort_values(["learned_at", "rank"], ignore_index=True)
 
@@ -141,16 +153,21 @@ def _draw(view: View, placed: pd.DataFrame, *, over: Over, up: str) -> Markup:
         place=kinds[:_MOST_LINKS].tolist(),
         area=area[:_MOST_LINKS],
         to=[f"/r/{quote(view.run.name)}/quanta/{row['cluster']}" for row in first],
-        titles=[_title(row) for row in first],
+        titles=[_title(row, view.label_text(row["cluster"])) for row in first],
     )
+    texts = [
+        view.label_text(row["cluster"], most=_NAME) if view.is_told(row["cluster"]) else ""
+        for row in first[:_MOST_NAMES]
+    ]
+    chart.names(x, y, texts=texts, area=area)
     return Markup("").join(chart.parts)
 
 
-def _title(row: dict[str, Any]) -> str:
+def _title(row: dict[str, Any], label: str) -> str:
     where = (
-        f"learned at {row['learned_at']:.3g} ({row['learned_lo']:.3g} to {row['learned_hi']:.3g})"
+        f"learned at {short_number(row['learned_at'])} "
+        f"({short_number(row['learned_lo'])} to {short_number(row['learned_hi'])})"
     )
-    label = plain_label(row["label"])
     return f"{label}: rank {row['rank']}, {row['size']} predictions, {row['class']}, {where}"
 
 
@@ -166,6 +183,9 @@ def _with_choice(
     words = f"{len(placed)} clusters by when they were learned"
     x_axis, y_axis = _axes(view, placed, over=over, up=up)
     chart = Chart(title=words, brush=True, x=x_axis, y=y_axis)
+    emerged = view.emerged_over(over)
+    assert emerged is not None
+    chart.levels(emerged.series.x)
     if ends != (None, None):
         chart.span(*ends)
     chart.parts.append(drawn)

@@ -1,5 +1,6 @@
 """One predicted token: its document around it, its losses, its cluster."""
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -31,19 +32,21 @@ def show(asked: Asked) -> Shown:
         **shown.as_dict(),
         "losses": [
             {"model": row.name, "n_params": row.n_params, "step": row.step, "seed": row.seed,
-             "loss_nats": float(losses[row.name])}
+             "loss_nats": float(losses[row.name]), "chance": math.exp(-losses[row.name])}
             for row in run.models.itertuples(index=False)
         ],
+        "chance": math.exp(-shown.loss_nats), "shaded_by": view.model_name(model),
         "cluster": None, "ctx": before, "at": query.text("at"),
+        "before": pred - 1 if pred else None,
+        "after": pred + 1 if pred + 1 < len(run.tokens) else None,
     }  # fmt: skip
-    if view.has("clusters"):
-        members = run.members
-        mine = members.loc[members["pred"] == pred, "cluster"]
-        data["cluster"] = None if mine.empty else str(mine.iloc[0])
+    if view.has("clusters") and view.places[pred] >= 0:
+        data["cluster"] = str(view.clusters["cluster"].iat[view.places[pred]])
+    label = view.labels_html[data["cluster"]] if data["cluster"] in view.rows else data["cluster"]
     return Shown(
         title=f"Prediction {pred}",
         data=data,
-        html={"context": shown.html},
+        html={"context": shown.html, "label": label},
         table=losses.rename("loss_nats").reset_index(),
     )
 

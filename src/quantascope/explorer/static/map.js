@@ -22,7 +22,10 @@
     history.replaceState(history.state, "", `${location.pathname}?${query}`);
   };
 
-  const radius = (i) => Math.min(Math.max(26 * Math.sqrt(at.points.size[i] / at.most), 2.2), 26) * Math.sqrt(at.view.z);
+  const radius = (i) => {
+    const most = 26 * Math.min(1, Math.max(at.box.width / 900, 0.5)); // smaller where there is less room
+    return Math.min(Math.max(most * Math.sqrt(at.points.size[i] / at.most), 2.2), most) * Math.sqrt(at.view.z);
+  };
   const place = (i) => {
     const { width, height } = at.box;
     const side = [width - 70, height - 70];
@@ -42,19 +45,26 @@
     pen.fillText(text, x, y);
   };
   const labels = (pen) => {
+    const discs = at.order.map((i) => [i, ...place(i), radius(i)])
+      .filter(([, x, y, r]) => r > 2.5 && x > -r && y > -r && x < at.box.width + r && y < at.box.height + r)
+      .slice(0, 500);
     const taken = [];
-    for (const i of at.order) {
+    const free = (mine, i) => !taken.some((o) => mine[0] < o[2] && mine[2] > o[0] && mine[1] < o[3] && mine[3] > o[1])
+      && !discs.some(([j, x, y, r]) => j !== i && mine[0] < x + r && mine[2] > x - r && mine[1] < y + r && mine[3] > y - r);
+    for (const [i, x, y] of discs) {
       if (taken.length >= at.box.width / 40) break;
-      const [x, y] = place(i);
-      if (x < 0 || y < 0 || x > at.box.width || y > at.box.height) continue;
+      if (!at.points.told[i] || x < 0 || y < 0 || x > at.box.width || y > at.box.height) continue;
       pen.font = "12px system-ui, sans-serif";
       const text = short(at.points.label[i], 28);
       const wide = pen.measureText(text).width;
-      const left = Math.min(x + radius(i) + 3, at.box.width - wide - 2);
-      const mine = [left, y - 8, left + wide, y + 8];
-      if (taken.some((o) => mine[0] < o[2] && mine[2] > o[0] && mine[1] < o[3] && mine[3] > o[1])) continue;
-      taken.push(mine);
-      words(pen, text, left, y + 4, 12);
+      const r = radius(i);
+      for (const [left, down] of [[x + r + 3, y], [x - r - 3 - wide, y], [x - wide / 2, y - r - 9], [x - wide / 2, y + r + 10]]) {
+        const mine = [left, down - 7, left + wide, down + 7];
+        if (left < 2 || mine[2] > at.box.width - 2 || !free(mine, i)) continue;
+        taken.push(mine);
+        words(pen, text, left, down + 4, 12);
+        break;
+      }
     }
   };
   const draw = () => {

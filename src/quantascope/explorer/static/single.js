@@ -23,7 +23,7 @@
   };
   const markMenu = (key) => {
     for (const link of document.querySelectorAll("nav a")) {
-      if (link.hash === `#${key}` && !link.classList.contains("home")) link.setAttribute("aria-current", "page");
+      if (link.hash === `#${key}` && !link.matches(".home, .run")) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
   };
