@@ -78,7 +78,7 @@ _TABLES_OF_STAGE: Final[dict[str, tuple[str, ...]]] = {
 _LATER: Final[dict[str, dict[str, Any]]] = {
     "corpus": {"models.revisions": ""},
     "losses": {"source": "models", "models_table": "", "models.revisions": ""},
-    "sketch": {"models.revisions": "", "output_dim": 0},
+    "sketch": {"models.revisions": "", "output_dim": 0, "vectors": ""},
 }
 
 # Settings that no result depends on.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from quantascope.core.errors import DataError
 from quantascope.core.rng import stream
 from quantascope.pipeline.context import CorpusArrays, StageContext
+from quantascope.pipeline.given_vectors import sketch_from_file
 from quantascope.pipeline.losses import load_cached
 from quantascope.qdg.config import SketchConfig
 from quantascope.store.arrays import create_array, write_array
@@ -51,6 +52,8 @@ def make_sketch(context: StageContext) -> dict[str, Any]:
 
     selection = context.run.require("selection")
     config = context.config.sketch
+    if config.vectors:
+        return sketch_from_file(context)
     name = config.model or str(selection.facts["model"])
     sources = {source.name: source for source in resolve_models(context.config.models)}
     if name not in sources:

@@ -19,6 +19,9 @@ class SketchConfig:
 
     model: str = ""
     """Name of the model whose gradients are taken; empty means the selection's model."""
+    vectors: str = ""
+    """File of own vectors to compare instead of gradients: ``.npy``, axes ``(pred, number)``, a row
+    for each row of ``selection/preds.parquet``."""
     engine: str = "batched"
     """``batched``, ``reference``, or ``own_position``, an approximation that is measured."""
     accept_approximation: bool = False
