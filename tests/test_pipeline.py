@@ -10,6 +10,7 @@ import pytest
 import quantascope
 from quantascope.core.errors import ArtefactError, DataError
 from quantascope.lm.losses import shard_documents
+from quantascope.pipeline import sketching
 from quantascope.pipeline.config import RunConfig, load_config, set_values
 from quantascope.pipeline.executor import Executor
 from quantascope.pipeline.runner import plan_run, run_stages
@@ -286,3 +287,21 @@ def test_the_report_is_one_offline_file_without_script(finished):
     assert 'src="data:image/' in page
     assert page == render_report(quantascope.load(finished.root))
     assert "What may be concluded" in page
+
+
+def test_an_engine_that_approximates_is_measured_and_refused_where_it_is_wrong(
+    finished, config, tmp_path, monkeypatch
+):
+    run = copy(finished, tmp_path / "run")
+    cut = set_values(config, ["sketch.engine=own_position", "sketch.whiten=false"])
+    monkeypatch.setattr(sketching, "_LEAST_CORRELATION", 1.1)  # no correlation is as high
+    before = run.require("sketch").digest
+    with pytest.raises(DataError, match="own_position agrees with the exact engine at r 0"):
+        run_stages(run, cut, kinds=["sketch"])
+    assert run.require("sketch").digest == before  # what stood still stands
+    accepted = set_values(cut, ["sketch.accept_approximation=true"])
+    run_stages(run, accepted, kinds=["sketch"])
+    found = run.require("sketch").facts["engine_agreement"]
+    assert found["n_preds"] == 60
+    assert 0.3 < found["correlation"] < 1
+    assert finished.require("sketch").facts["engine_agreement"] is None

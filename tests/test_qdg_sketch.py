@@ -118,7 +118,7 @@ def test_preconditioner_acts_on_inputs_and_signals(pair):
     mapped = GradientSketch(shape, dim=64, input_dim=8, seed=0, whitening=maps)
     gradient = pair[0].float()
     before = plain.compress([(left @ gradient @ right @ plain.projections[0]).T[None]])
-    inside = mapped.compress([(gradient @ mapped.projections[0]).T[None]])
+    inside = mapped.compress([(gradient @ mapped.projections[0]).T[None] @ mapped.outputs[0]])
     torch.testing.assert_close(before, inside, rtol=1e-4, atol=1e-4)
 
 

@@ -73,7 +73,7 @@ def test_a_sketch_applies_both_maps():
     white, maps = whiten(gradients, 0.01)
     setting = {"dim": 64, "input_dim": 0, "seed": 0}
     sketch = GradientSketch([(N_OUT, N_IN)], whitening=maps, **setting)
-    found = sketch.compress([sketch.projections[0].T @ gradients])
+    found = sketch.compress([sketch.projections[0].T @ gradients @ sketch.outputs[0]])
     plain = GradientSketch([(N_OUT, N_IN)], **setting)
     torch.testing.assert_close(found, plain.compress([white]), rtol=1e-3, atol=1e-3)
     assert not torch.allclose(found, plain.compress([maps.inputs[0] @ gradients]), atol=0.1)

@@ -78,11 +78,14 @@ _TABLES_OF_STAGE: Final[dict[str, tuple[str, ...]]] = {
 _LATER: Final[dict[str, dict[str, Any]]] = {
     "corpus": {"models.revisions": ""},
     "losses": {"source": "models", "models_table": "", "models.revisions": ""},
-    "sketch": {"models.revisions": ""},
+    "sketch": {"models.revisions": "", "output_dim": 0, "vectors": ""},
 }
 
 # Settings that no result depends on.
-_BESIDE: Final[dict[str, tuple[str, ...]]] = {"losses": ("keep_downloads",)}
+_BESIDE: Final[dict[str, tuple[str, ...]]] = {
+    "losses": ("keep_downloads",),
+    "sketch": ("accept_approximation",),
+}
 
 
 # counts below which a stage has nothing to do; ranges that need more are checked where they apply

@@ -1,5 +1,6 @@
 """The sketch stage: gradients of the selected predictions, shard by shard, in selection order."""
 
+import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -7,8 +8,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from quantascope.core.errors import DataError
 from quantascope.core.rng import stream
 from quantascope.pipeline.context import CorpusArrays, StageContext
+from quantascope.pipeline.given_vectors import sketch_from_file
 from quantascope.pipeline.losses import load_cached
 from quantascope.qdg.config import SketchConfig
 from quantascope.store.arrays import create_array, write_array
@@ -20,6 +23,9 @@ Sequence = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Token ids of one document, and the positions of its targets."""
 
 _MAPS: Final = "whitening"
+_AGREEMENT: Final = "agreement"
+_AGREEMENT_PREDS: Final = 256
+_LEAST_CORRELATION: Final = 0.9
 _CHUNK_ROWS: Final = 4096  # 32 MB of half-precision sketches in hand while shards are put in order
 
 
@@ -46,6 +52,8 @@ def make_sketch(context: StageContext) -> dict[str, Any]:
 
     selection = context.run.require("selection")
     config = context.config.sketch
+    if config.vectors:
+        return sketch_from_file(context)
     name = config.model or str(selection.facts["model"])
     sources = {source.name: source for source in resolve_models(context.config.models)}
     if name not in sources:
@@ -60,6 +68,7 @@ def make_sketch(context: StageContext) -> dict[str, Any]:
     if config.whiten:
         maps = _whitening(context, work)
         work = [replace(shard, maps=maps) for shard in work]
+    agreement = _agreement(context, work)
     _compute(context, work)
     n_zero = _assemble(context, work, by_doc=by_doc)
     return {
@@ -68,6 +77,7 @@ def make_sketch(context: StageContext) -> dict[str, Any]:
         "n_zero": n_zero,
         "n_moment_preds": min(config.moment_preds, len(pred)) if config.whiten else 0,
         "dim": config.dim,
+        "engine_agreement": agreement,
         **_measures(work),
     }
 
@@ -114,6 +124,34 @@ def _whitening(context: StageContext, work: list[SketchShard]) -> Path:
         sample = _drawn(work, config.moment_preds, seed=config.seed)
         shards.save(_MAPS, measure_whitening(module, sample, config=config).pack())
     return shards.folder / f"{_MAPS}.npy"
+
+
+def _agreement(context: StageContext, work: list[SketchShard]) -> dict[str, Any] | None:
+    """Measure an engine that approximates, once; refuse it where it is wrong, unless accepted."""
+    from quantascope.qdg.engines import APPROXIMATE
+    from quantascope.qdg.fidelity import measure_agreement
+
+    shards, config = context.workspace.shards, work[0].config
+    if config.engine not in APPROXIMATE:
+        return None
+    if not shards.has(_AGREEMENT):
+        module, _ = load_cached(work[0].source, config.device, config.dtype)
+        sample = _drawn(work, _AGREEMENT_PREDS, seed=config.seed)
+        found = measure_agreement(
+            module, sample, config=config, whitening=_maps_of(work[0], module)
+        )
+        text = json.dumps(asdict(found)).encode()
+        shards.save(_AGREEMENT, np.frombuffer(text, dtype=np.uint8))
+    agreement: dict[str, Any] = json.loads(shards.load(_AGREEMENT).tobytes())
+    if agreement["correlation"] < _LEAST_CORRELATION and not config.accept_approximation:
+        raise DataError(
+            f"sketch.engine: {config.engine} agrees with the exact engine at r "
+            f"{agreement['correlation']:.2f} only ({agreement['neighbour_overlap']:.0%} of the "
+            f"nearest neighbours, {agreement['n_preds']} predictions of this run; r "
+            f"{_LEAST_CORRELATION} is needed); set sketch.engine=batched, or "
+            "sketch.accept_approximation=true"
+        )
+    return agreement
 
 
 def _maps_of(shard: SketchShard, module: Any) -> Any:
@@ -189,7 +227,9 @@ def _measures(work: list[SketchShard]) -> dict[str, Any]:
     maps = _maps_of(work[0], module)
     found = measure_fidelity(module, sample, config=config, whitening=maps) if enough else None
     fidelity = asdict(found) if found else None
-    exact = is_exact(choice.shapes, dim=config.dim, input_dim=config.input_dim)
+    exact = is_exact(
+        choice.shapes, dim=config.dim, input_dim=config.input_dim, output_dim=config.output_dim
+    )
     return {"n_components": choice.n_params, "exact": exact, "fidelity": fidelity}
 
 

@@ -13,7 +13,14 @@ from transformers.masking_utils import eager_mask
 
 from quantascope.qdg.taps import single_rows
 
-__all__ = ["ATTENTION", "ATTENTION_ROWS", "register_attention", "shared_attention"]
+__all__ = [
+    "ATTENTION",
+    "ATTENTION_ROWS",
+    "check_options",
+    "register_attention",
+    "repeat_heads",
+    "shared_attention",
+]
 
 ATTENTION: Final = "quantascope_shared"
 ATTENTION_ROWS: Final = 128
@@ -62,21 +69,27 @@ def shared_attention(
     ValueError
         If the model wants a kind of attention that is not built here.
     """
-    for option in _UNSUPPORTED:
-        if options.get(option) is not None:
-            raise ValueError(
-                f"engine: batched cannot go back through attention with {option} "
-                f"({type(module).__name__}); use the engine reference"
-            )
+    check_options(module, options, engine="batched")
     groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key = _repeat_heads(key, groups)
-        value = _repeat_heads(value, groups)
+    key, value = repeat_heads(key, groups), repeat_heads(value, groups)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     return _Attention.apply(query, key, value, attention_mask, scale), None
 
 
-def _repeat_heads(heads: torch.Tensor, groups: int) -> torch.Tensor:
+def check_options(module: nn.Module, options: dict[str, Any], *, engine: str) -> None:
+    """Refuse kinds of attention that change the result in ways not built here."""
+    for option in _UNSUPPORTED:
+        if options.get(option) is not None:
+            raise ValueError(
+                f"engine: {engine} cannot go back through attention with {option} "
+                f"({type(module).__name__}); use the engine reference"
+            )
+
+
+def repeat_heads(heads: torch.Tensor, groups: int) -> torch.Tensor:
+    """Give each key or value head to the `groups` query heads that share it."""
+    if groups == 1:
+        return heads
     return heads[:, :, None].expand(-1, -1, groups, -1, -1).flatten(1, 2)
 
 

@@ -17,11 +17,12 @@ from transformers import PreTrainedModel
 from transformers.activations import ACT2CLS
 
 from quantascope.qdg.attention import ATTENTION, ATTENTION_ROWS, register_attention
+from quantascope.qdg.factors import map_outputs
 from quantascope.qdg.modes import attention, gradients_of
 from quantascope.qdg.parameters import ParameterBlock, ParameterChoice
 from quantascope.qdg.taps import ActivationTap, EmbeddingTap, LinearTap
 
-__all__ = ["BatchedEngine", "plan_passes"]
+__all__ = ["BatchedEngine", "loss_slopes", "plan_passes", "project"]
 
 _PASS_FLOPS: Final = 1e9
 """Cost of starting a pass, as arithmetic: about 12 ms at 80 GFlop/s (measured)."""
@@ -45,6 +46,8 @@ class BatchedEngine:
         Blocks of parameters.
     projections
         For each block a matrix ``(n_in, m)``, or None to keep the whole gradient.
+    outputs
+        For each block a matrix ``(n_out, m)`` for the output side, or None; none at all if empty.
     targets_per_pass
         Most predictions of one pass.
     """
@@ -55,11 +58,12 @@ class BatchedEngine:
         choice: ParameterChoice,
         *,
         projections: Sequence[torch.Tensor | None],
+        outputs: Sequence[torch.Tensor | None] = (),
         targets_per_pass: int = 16,
     ) -> None:
         register_attention()
         self._module, self._blocks = module, choice.blocks
-        self._projections = projections
+        self._projections, self._outputs = projections, outputs
         self._targets_per_pass = targets_per_pass
         n_params = sum(b.n_params for b in choice.blocks if b.kind == "linear")
         head = module.get_output_embeddings().weight.numel()
@@ -82,7 +86,8 @@ class BatchedEngine:
         for count in counts:
             indices = order[start : start + count]
             start += count
-            yield indices, self._one_pass(input_ids, [positions[index] for index in indices])
+            found = self._one_pass(input_ids, [positions[index] for index in indices])
+            yield indices, map_outputs(found, self._outputs)
 
     def _fits(self, count: int, length: int) -> bool:
         widest = max(self._widest, self._n_heads * min(length, ATTENTION_ROWS))
@@ -101,7 +106,7 @@ class BatchedEngine:
             _head_watched(self._module) as head,
         ):
             logits = self._module(context[None], logits_to_keep=targets - 1, use_cache=False).logits
-            slope = _loss_slopes(logits.detach()[0], input_ids[targets])[None]
+            slope = loss_slopes(logits.detach()[0], input_ids[targets])[None]
             at_head = torch.autograd.grad(logits, (head["inputs"], head["output"]), slope)
             below = _pull_each(head["inputs"], at_head[0], list(leaves.values()))
         inputs = head["inputs"].detach()[0]
@@ -115,13 +120,13 @@ class BatchedEngine:
             if block.kind == "vector":
                 gradients[index] = gradients[index][:, None]
             elif block.kind == "embedding" and isinstance(block.modules[-1], nn.Linear):
-                projected = _project(inputs, block, self._projections[index])
+                projected = project(inputs, block, self._projections[index])
                 own = projected[:, :, None] * cotangents[:, None, :]
                 gradients[index] = own + gradients[index] if index in gradients else own
         return [gradients[index] for index in range(len(self._blocks))]
 
 
-def _loss_slopes(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def loss_slopes(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Slopes of each row's cross-entropy in its logits: probabilities less the one-hot target.
 
     The target's is minus the sum of the others', which holds where its probability rounds to 1.
@@ -163,7 +168,7 @@ def _leaf(block: ParameterBlock, projection: torch.Tensor | None) -> torch.Tenso
     )
 
 
-def _project(
+def project(
     inputs: torch.Tensor, block: ParameterBlock, projection: torch.Tensor | None
 ) -> torch.Tensor:
     """Multiply inputs ``(T, n)``, and a 1 for the bias, by the projection."""
@@ -182,7 +187,7 @@ def _linear_hook(
 
     def hook(module: nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
         del module
-        projected = _project(args[0].detach().flatten(0, -2), block, projection)
+        projected = project(args[0].detach().flatten(0, -2), block, projection)
         return LinearTap.apply(args[0], leaf, output.detach(), matrix, projected)
 
     return hook

@@ -19,8 +19,13 @@ class SketchConfig:
 
     model: str = ""
     """Name of the model whose gradients are taken; empty means the selection's model."""
+    vectors: str = ""
+    """File of own vectors to compare instead of gradients: ``.npy``, axes ``(pred, number)``, a row
+    for each row of ``selection/preds.parquet``."""
     engine: str = "batched"
-    """``batched`` or ``reference``."""
+    """``batched``, ``reference``, or ``own_position``, an approximation that is measured."""
+    accept_approximation: bool = False
+    """Go on where an approximation disagrees with the exact engine on a sample (r below 0.9)."""
     layers: str = "lower"
     """``lower`` takes the first half of the blocks, ``all`` every one."""
     whiten: bool = True
@@ -33,6 +38,8 @@ class SketchConfig:
     """Numbers a prediction."""
     input_dim: int = 128
     """Width of the input-side projection of each layer wider than this; 0 for none."""
+    output_dim: int = 0
+    """The same for the output side."""
     biases: bool = True
     """Include biases of the blocks' linear layers, as the paper does."""
     norms: bool = False

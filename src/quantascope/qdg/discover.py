@@ -21,6 +21,7 @@ from torch import nn
 
 from quantascope.qdg.clusters import ClusterTables, assemble_clusters
 from quantascope.qdg.config import METHODS, ClustersConfig, GraphConfig, SketchConfig
+from quantascope.qdg.factors import map_outputs
 from quantascope.qdg.graph import knn_graph
 from quantascope.qdg.leiden import Grouping, leiden_groupings
 from quantascope.qdg.merging import merged_grouping
@@ -289,7 +290,8 @@ def _compress(
         matrix = (as_matrices(gradient) / scale).float()
         projected = matrix if projection is None else matrix @ projection
         blocks.append(projected.transpose(1, 2))
-    return sketch.compress(blocks).cpu().numpy(), length.cpu().numpy()
+    mapped = map_outputs(blocks, sketch.outputs)
+    return sketch.compress(mapped).cpu().numpy(), length.cpu().numpy()
 
 
 def _known(module: nn.Module, chosen: Iterable[str]) -> list[str]:

@@ -12,10 +12,11 @@ import torch
 from transformers import PreTrainedModel
 
 from quantascope.qdg.batched import BatchedEngine
+from quantascope.qdg.own_position import OwnPositionEngine
 from quantascope.qdg.parameters import ParameterChoice
 from quantascope.qdg.reference import ReferenceEngine
 
-__all__ = ["ENGINES", "GradientEngine", "make_engine"]
+__all__ = ["APPROXIMATE", "ENGINES", "GradientEngine", "make_engine"]
 
 
 class GradientEngine(Protocol):
@@ -38,13 +39,20 @@ class GradientEngine(Protocol):
         tuple[list[int], list[torch.Tensor]]
             Indices into `positions`, and for each block an array ``(len(indices), m, n_out)``: the
             transposed gradient matrix, its input side multiplied by the block's projection
-            ``(n_in, m)``, or whole (m = n_in) where the projection is None.
+            ``(n_in, m)``, or whole (m = n_in) where the projection is None; its output side by the
+            block's map of `outputs` ``(n_out, m)`` where there is one.
         """
 
 
 EngineMaker = Callable[..., GradientEngine]
 
-ENGINES: Final[dict[str, EngineMaker]] = {"reference": ReferenceEngine, "batched": BatchedEngine}
+ENGINES: Final[dict[str, EngineMaker]] = {
+    "reference": ReferenceEngine,
+    "batched": BatchedEngine,
+    "own_position": OwnPositionEngine,
+}
+APPROXIMATE: Final = ("own_position",)
+"""Engines whose gradients are not exact."""
 
 
 def make_engine(
@@ -53,6 +61,7 @@ def make_engine(
     choice: ParameterChoice,
     *,
     projections: Sequence[torch.Tensor | None],
+    outputs: Sequence[torch.Tensor | None] = (),
     targets_per_pass: int = 16,
 ) -> GradientEngine:
     """Make an engine by its name in `ENGINES`.
@@ -64,4 +73,10 @@ def make_engine(
     """
     if name not in ENGINES:
         raise ValueError(f"engine: {name!r} unknown; allowed are {sorted(ENGINES)}")
-    return ENGINES[name](module, choice, projections=projections, targets_per_pass=targets_per_pass)
+    return ENGINES[name](
+        module,
+        choice,
+        projections=projections,
+        outputs=outputs,
+        targets_per_pass=targets_per_pass,
+    )

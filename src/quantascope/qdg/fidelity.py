@@ -1,10 +1,11 @@
 """How wrong a sketch is on the very predictions of a run: exact cosines against sketched ones.
 
-A few predictions enter; the error of their pairwise cosines leaves, for the manifest.
+A few predictions enter; the error of their pairwise cosines leaves, for the manifest. An engine
+that approximates is compared with the exact one, both through the same sketch.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,12 +18,22 @@ from quantascope.qdg.engines import make_engine
 from quantascope.qdg.sketch import chosen_blocks, sketch_predictions
 from quantascope.qdg.whitening import Whitening
 
-__all__ = ["SketchFidelity", "measure_fidelity", "n_affordable"]
+__all__ = [
+    "EXACT",
+    "EngineAgreement",
+    "SketchFidelity",
+    "measure_agreement",
+    "measure_fidelity",
+    "n_affordable",
+]
 
 _MAX_BYTES: Final = 500_000_000
 _MAX_PREDS: Final = 32
 _MIN_PREDS: Final = 8
 _FLOAT_BYTES: Final = 4
+EXACT: Final = "batched"
+"""Engine to which those that approximate are compared."""
+_NEIGHBOURS: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +45,18 @@ class SketchFidelity:
     max_error: float
     correlation: float
     """Pearson's, over pairs; NaN-free only where exact cosines differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineAgreement:
+    """Sketched cosines of an engine that approximates against those of the exact one."""
+
+    n_preds: int
+    correlation: float
+    """Pearson's, over pairs."""
+    rmse: float
+    neighbour_overlap: float
+    """Share of each prediction's ten nearest that are among the exact ten nearest."""
 
 
 def n_affordable(n_components: int) -> int:
@@ -73,13 +96,64 @@ def measure_fidelity(
     wanted = _cosines(exact)[pairs]
     found = _cosines(sketch.astype(np.float32))[pairs]
     error = found - wanted
-    spread = float(wanted.std()) * float(found.std())
     return SketchFidelity(
         n_preds=len(exact),
         rmse=float(np.sqrt(np.mean(error**2))),
         max_error=float(np.abs(error).max()),
-        correlation=float(np.corrcoef(wanted, found)[0, 1]) if spread > 0 else 0.0,
+        correlation=_correlation(wanted, found),
     )
+
+
+def measure_agreement(
+    module: PreTrainedModel,
+    sequences: Sequence[tuple[NDArray[np.integer], NDArray[np.integer]]],
+    *,
+    config: SketchConfig,
+    whitening: Whitening | None = None,
+) -> EngineAgreement:
+    """Compare the engine of a config with the exact one, through the same sketch.
+
+    Parameters
+    ----------
+    module, sequences, config, whitening
+        As for `measure_fidelity`; predictions of more than eleven make sense of neighbours.
+
+    Returns
+    -------
+    EngineAgreement
+        Over all pairs of the predictions given.
+    """
+    found, wanted = (
+        _cosines(
+            sketch_predictions(
+                module, sequences, config=replace(config, engine=engine), whitening=whitening
+            )[0].astype(np.float32)
+        )
+        for engine in (config.engine, EXACT)
+    )
+    pairs = np.triu_indices(len(wanted), k=1)
+    return EngineAgreement(
+        n_preds=len(wanted),
+        correlation=_correlation(wanted[pairs], found[pairs]),
+        rmse=float(np.sqrt(np.mean((found - wanted)[pairs] ** 2))),
+        neighbour_overlap=_overlap(wanted, found),
+    )
+
+
+def _correlation(wanted: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+    spread = float(wanted.std()) * float(found.std())
+    return float(np.corrcoef(wanted, found)[0, 1]) if spread > 0 else 0.0
+
+
+def _overlap(wanted: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+    n = min(_NEIGHBOURS, len(wanted) - 1)
+    alone = np.eye(len(wanted), dtype=np.bool_)
+    exact, near = (
+        np.argsort(np.where(alone, -np.inf, cosines), axis=1, kind="stable")[:, -n:]
+        for cosines in (wanted, found)
+    )
+    shared = [len(np.intersect1d(a, b)) for a, b in zip(exact, near, strict=True)]
+    return float(np.mean(shared) / n)
 
 
 def _exact_gradients(

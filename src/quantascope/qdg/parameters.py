@@ -17,7 +17,14 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-__all__ = ["LAYERS", "ParameterBlock", "ParameterChoice", "choose_parameters", "decoder_blocks"]
+__all__ = [
+    "LAYERS",
+    "LINEAR_TYPES",
+    "ParameterBlock",
+    "ParameterChoice",
+    "choose_parameters",
+    "decoder_blocks",
+]
 
 LINEAR_TYPES: Final = (nn.Linear, Conv1D)
 LAYERS: Final = ("lower", "all")

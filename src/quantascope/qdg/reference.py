@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from quantascope.qdg.factors import map_outputs
 from quantascope.qdg.modes import gradients_of
 from quantascope.qdg.parameters import ParameterBlock, ParameterChoice
 
@@ -26,6 +27,8 @@ class ReferenceEngine:
         Blocks of parameters.
     projections
         For each block a matrix ``(n_in, m)``, or None to keep the whole gradient.
+    outputs
+        For each block a matrix ``(n_out, m)`` for the output side, or None; none at all if empty.
     targets_per_pass
         Accepted for the common interface; this engine always takes one.
     """
@@ -36,10 +39,12 @@ class ReferenceEngine:
         choice: ParameterChoice,
         *,
         projections: Sequence[torch.Tensor | None],
+        outputs: Sequence[torch.Tensor | None] = (),
         targets_per_pass: int = 1,
     ) -> None:
         del targets_per_pass
-        self._module, self._blocks, self._projections = module, choice.blocks, projections
+        self._module, self._blocks = module, choice.blocks
+        self._projections, self._outputs = projections, outputs
 
     def gradients(
         self, input_ids: torch.Tensor, positions: Sequence[int]
@@ -47,13 +52,11 @@ class ReferenceEngine:
         """See `GradientEngine`."""
         for index, position in enumerate(positions):
             matrices = self.matrices(input_ids, position)
-            yield (
-                [index],
-                [
-                    (matrix if projection is None else matrix @ projection).T[None]
-                    for matrix, projection in zip(matrices, self._projections, strict=True)
-                ],
-            )
+            found = [
+                (matrix if projection is None else matrix @ projection).T[None]
+                for matrix, projection in zip(matrices, self._projections, strict=True)
+            ]
+            yield [index], map_outputs(found, self._outputs)
 
     def matrices(self, input_ids: torch.Tensor, position: int) -> list[torch.Tensor]:
         """Give the whole gradient of one prediction, a matrix ``(n_out, n_in)`` for each block."""

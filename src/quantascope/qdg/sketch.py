@@ -1,9 +1,10 @@
 """A gradient pressed into a few thousand numbers that keep inner products.
 
-First stage: the input side of every gradient matrix is multiplied by a random sign matrix (the
-engines do that while they go back). Second stage: CountSketch, every remaining component goes with
-a random sign to one random place of `dim`. Both keep inner products without bias. Where there are
-no more components than places, each gets one of its own.
+First stage: the input side of every gradient matrix, and if so wanted its output side too, is
+multiplied by a random sign matrix (the engines do that while they go back). Second stage:
+CountSketch, every remaining component goes with a random sign to one random place of `dim`. All
+keep inner products without bias. Where there are no more components than places, each gets one of
+its own.
 
 References
 ----------
@@ -50,6 +51,8 @@ class GradientSketch:
     input_dim
         Width of the input-side projection; 0 leaves all matrices whole. A matrix not wider than
         this is left whole.
+    output_dim
+        The same for the output side.
     seed
         Seed of all signs and places.
     device
@@ -65,33 +68,37 @@ class GradientSketch:
         *,
         dim: int,
         input_dim: int,
+        output_dim: int = 0,
         seed: int,
         device: torch.device | str = "cpu",
         whitening: Whitening | None = None,
     ) -> None:
-        if dim < 1 or input_dim < 0:
+        if dim < 1 or min(input_dim, output_dim) < 0:
             raise ValueError(
-                f"dim, input_dim: {dim}, {input_dim}; dim must be at least 1, input_dim at least 0"
+                f"dim, input_dim, output_dim: {dim}, {input_dim}, {output_dim}; dim must be at "
+                "least 1, the others at least 0"
             )
         self.dim = dim
         self.projections: list[torch.Tensor | None] = []
+        """Of the input side of each block ``(n_in, m)``, whitened where that is wanted."""
+        self.outputs: list[torch.Tensor | None] = []
+        """Of the output side."""
         self._places, self._signs = [], []
-        sizes = [n_out * (min(n_in, input_dim) if input_dim else n_in) for n_out, n_in in shapes]
-        self.exact = is_exact(shapes, dim=dim, input_dim=input_dim)
+        sizes = [_kept(n_out, output_dim) * _kept(n_in, input_dim) for n_out, n_in in shapes]
+        self.exact = is_exact(shapes, dim=dim, input_dim=input_dim, output_dim=output_dim)
         starts = np.cumsum([0, *sizes])
-        input_maps = whitening.inputs if whitening else {}
-        self._signal_maps = whitening.signals if whitening else {}
-        for index, (size, (_, n_in)) in enumerate(zip(sizes, shapes, strict=True)):
-            projection = _projection(index, n_in, input_dim, seed)
-            if index in input_maps:
-                whole = torch.eye(n_in) if projection is None else projection
-                projection = input_maps[index].cpu().float() @ whole
+        maps = whitening or Whitening({}, {})
+        for index, (size, (n_out, n_in)) in enumerate(zip(sizes, shapes, strict=True)):
+            inside = _projection("input", index, n_in, input_dim, seed)
+            outside = _projection("output", index, n_out, output_dim, seed)
+            self.projections.append(_through(maps.inputs.get(index), inside, device))
+            signals = maps.signals[index].T if index in maps.signals else None
+            self.outputs.append(_through(signals, outside, device))
             random = stream(seed, "sketch", "count", index)
             places = random.integers(0, dim, size=size)
             if sum(sizes) <= dim:
                 places = np.arange(starts[index], starts[index + 1])
             signs = random.integers(0, 2, size=size, dtype=np.int8) * 2 - 1
-            self.projections.append(None if projection is None else projection.to(device))
             self._places.append(torch.from_numpy(places).to(device))
             self._signs.append(torch.from_numpy(signs).to(device))
 
@@ -101,7 +108,8 @@ class GradientSketch:
         Parameters
         ----------
         gradients
-            For each block an array ``(K, m, n_out)``, as engines give it.
+            For each block an array as engines give it that were told `projections` and `outputs`;
+            `factors.map_outputs` does the second where that was not done.
 
         Returns
         -------
@@ -110,25 +118,42 @@ class GradientSketch:
         """
         total = torch.zeros(len(gradients[0]), self.dim, device=gradients[0].device)
         for index, gradient in enumerate(gradients):
-            matrix = gradient.float()
-            if index in self._signal_maps:
-                matrix = matrix @ self._signal_maps[index].to(matrix).T
-            total.index_add_(1, self._places[index], matrix.flatten(1) * self._signs[index])
+            total.index_add_(
+                1, self._places[index], gradient.float().flatten(1) * self._signs[index]
+            )
         return total
 
 
-def is_exact(shapes: Sequence[tuple[int, int]], *, dim: int, input_dim: int) -> bool:
+def is_exact(
+    shapes: Sequence[tuple[int, int]], *, dim: int, input_dim: int, output_dim: int = 0
+) -> bool:
     """Say whether a sketch of matrices (n_out, n_in) has a place for every component."""
-    narrowed = input_dim and any(n_in > input_dim for _, n_in in shapes)
+    narrowed = any(
+        _kept(n_in, input_dim) < n_in or _kept(n_out, output_dim) < n_out for n_out, n_in in shapes
+    )
     return not narrowed and sum(n_out * n_in for n_out, n_in in shapes) <= dim
 
 
-def _projection(index: int, n_in: int, input_dim: int, seed: int) -> torch.Tensor | None:
-    """Draw signs over the root of the width, (n_in, input_dim); None if that is not narrower."""
-    if not 0 < input_dim < n_in:
+def _kept(width: int, narrow: int) -> int:
+    return min(width, narrow) if narrow else width
+
+
+def _projection(side: str, index: int, width: int, narrow: int, seed: int) -> torch.Tensor | None:
+    """Draw signs over the root of the new width, (width, narrow); None if that is not narrower."""
+    if not 0 < narrow < width:
         return None
-    signs = stream(seed, "sketch", "input", index).integers(0, 2, size=(n_in, input_dim)) * 2 - 1
-    return torch.from_numpy((signs / np.sqrt(input_dim)).astype(np.float32))
+    signs = stream(seed, "sketch", side, index).integers(0, 2, size=(width, narrow)) * 2 - 1
+    return torch.from_numpy((signs / np.sqrt(narrow)).astype(np.float32))
+
+
+def _through(
+    whitening: torch.Tensor | None, projection: torch.Tensor | None, device: torch.device | str
+) -> torch.Tensor | None:
+    """Give a whitening map and the projection behind it as one."""
+    if whitening is None:
+        return None if projection is None else projection.to(device)
+    whole = whitening.cpu().float()
+    return (whole if projection is None else whole @ projection).to(device)
 
 
 def sketch_predictions(
@@ -182,6 +207,7 @@ def sketch_predictions(
         choice.shapes,
         dim=config.dim,
         input_dim=config.input_dim,
+        output_dim=config.output_dim,
         seed=config.seed,
         device=device,
         whitening=whitening,
@@ -191,6 +217,7 @@ def sketch_predictions(
         module,
         choice,
         projections=sketch.projections,
+        outputs=sketch.outputs,
         targets_per_pass=config.targets_per_pass,
     )
     rows = []

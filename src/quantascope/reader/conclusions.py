@@ -1,5 +1,7 @@
 """What may and may not be concluded from a run, assembled from the run's own flags."""
 
+from typing import Any
+
 import pandas as pd
 
 from quantascope.reader.run import Run
@@ -100,6 +102,21 @@ def _selection(run: Run) -> str:
 
 def _fidelity(run: Run) -> str:
     facts = run.facts("sketch")
+    return _sketch_error(facts) + _engine_error(facts.get("engine_agreement"))
+
+
+def _engine_error(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    return (
+        " These gradients are cut at each prediction's own position: on "
+        f"{found['n_preds']} predictions their cosines correlate with those of exact gradients at "
+        f"{found['correlation']:.2f}, and {found['neighbour_overlap']:.0%} of the ten nearest "
+        "neighbours are the same."
+    )
+
+
+def _sketch_error(facts: dict[str, Any]) -> str:
     if facts.get("exact"):
         return "Gradients were compared whole, so there is no error of a sketch."
     found = facts.get("fidelity")
