@@ -4,6 +4,7 @@ Each gives plain values, or nothing where the run does not have what it needs. T
 """
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Final
 
@@ -33,10 +34,14 @@ class Evidence:
         A run with clusters.
     models
         Its models at the last step of each training run.
+    losses_of
+        Gives the losses [nat] of all tokens under a model.
     """
 
-    def __init__(self, run: Run, models: pd.DataFrame) -> None:
-        self._run, self._models = run, models
+    def __init__(
+        self, run: Run, models: pd.DataFrame, losses_of: Callable[[int], NDArray[np.float32]]
+    ) -> None:
+        self._run, self._models, self._losses_of = run, models, losses_of
 
     def features(self, cluster: str) -> list[dict[str, Any]]:
         """List the n-grams that tell a cluster's predictions from others, best first."""
@@ -66,8 +71,8 @@ class Evidence:
         sizes, place = np.unique(self._models["n_params"].to_numpy(), return_inverse=True)
         if len(sizes) < 2:
             return None
-        known, losses = self._clustered
-        mine = _by_size(losses[np.searchsorted(known, preds)].astype(np.float64), place)
+        losses = np.stack([self._losses_of(int(j))[preds] for j in self._models["model"]], axis=1)
+        mine = _by_size(losses.astype(np.float64), place)
         mean = self._models["mean_loss_nats"].to_numpy(dtype=np.float64)
         chosen = np.sort(np.argsort(hash_order(preds, seed=0), kind="stable")[:_DRAWN])
         lo, middle, hi = np.quantile(mine, _BAND, axis=0)
@@ -86,15 +91,6 @@ class Evidence:
     @cached_property
     def _label_rows(self) -> dict[str, Any]:
         return dict(self._labels.groupby("cluster", sort=False).indices)
-
-    @cached_property
-    def _clustered(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Give all clustered predictions, ascending, and their losses under each model."""
-        preds = np.sort(self._run.members["pred"].to_numpy())
-        losses = np.empty((len(preds), len(self._models)), dtype=np.float32)
-        for i, j in enumerate(self._models["model"]):
-            losses[:, i] = np.asarray(self._run.losses[:, int(j)])[preds]
-        return preds, losses
 
 
 def verdict(row: dict[str, Any]) -> str:

@@ -51,7 +51,7 @@ class Runs:
         """Read what most pages of the run that changed last need; what fails, its pages say."""
         with suppress(Exception):
             view = self.view(self.names()[0])
-            _ = view.rows, view.places, view.neighbours
+            _ = view.rows, view.places, view.joined
 
     def without_paths(self, said: str) -> str:
         """Take the place of the runs out of a message: what is shown names files within a run."""

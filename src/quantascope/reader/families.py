@@ -4,6 +4,7 @@ Enter: a run whose curves stand. Leave: frozen results; nothing is written.
 """
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -125,7 +126,7 @@ class Emerged:
     metrics: pa.Table | None = None
     """As `quantascope.families.metrics.emergence_by_metric`, where asked."""
 
-    @property
+    @cached_property
     def changed(self) -> NDArray[np.bool_]:
         """Tell which curves change with size or step at all.
 

@@ -19,6 +19,7 @@ from quantascope.core.errors import ArtefactError
 from quantascope.core.rng import hash_order
 from quantascope.families.curves import LossCurves
 from quantascope.reader.curves import read_curves
+from quantascope.reader.membership import Membership, read_membership
 from quantascope.reader.notebook import cluster_html, fit_html, pred_html, run_html
 from quantascope.reader.probes import Probes, read_probes
 from quantascope.reader.tokens import decode_tokens, render_context, render_text
@@ -136,6 +137,13 @@ class Run:
         return self.table("selection", "preds")
 
     @cached_property
+    def selected(self) -> NDArray[np.int64]:
+        """Selected predictions alone, in seeded order: the rows of sketch and graph."""
+        self.folder.require("selection")
+        table = read_table(self.folder.stage("selection"), "preds.parquet", ["pred"])
+        return table["pred"].to_numpy()
+
+    @cached_property
     def clusterings(self) -> pd.DataFrame:
         """All clusterings with their stability."""
         return self.table("clusters", "clusterings")
@@ -165,6 +173,11 @@ class Run:
         table = self.table("clusters", "members")
         mine = table[table["clustering"] == self.default_clustering]
         return mine[["pred", "cluster"]].astype({"cluster": str}).reset_index(drop=True)
+
+    @cached_property
+    def membership(self) -> Membership:
+        """The same as arrays."""
+        return read_membership(self.folder)
 
     @cached_property
     def labels(self) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """One cluster with its evidence: contexts, tokens, curves, when it was learned, its neighbours."""
 
-from collections import Counter
 from typing import Any, Final
 
 import numpy as np
@@ -129,11 +128,9 @@ def _curve(view: View, cluster: str) -> list[dict[str, Any]]:
 
 def _neighbours(view: View, cluster: str) -> list[dict[str, Any]]:
     """Give the clusters that most edges of the graph lead to."""
-    found = [
-        (view.rows[other], n)
-        for other, n in view.neighbours.get(cluster, Counter()).most_common()
-        if other in view.rows
-    ]
+    joined = view.joined
+    near = [] if joined is None else joined.near(cluster)
+    found = [(view.rows[other], n) for other, n in near if other in view.rows]
     return [
         {"cluster": row["cluster"], "rank": row["rank"], "label": row["label"], "edges": n}
         for row, n in found[:_NEIGHBOURS]

@@ -91,21 +91,11 @@ def cluster_graph(view: View) -> sparse.csr_array:
         Symmetric; axes ``cluster cluster`` as in `View.clusters`; of each cluster the strongest.
     """
     ids, n = view.clusters["cluster"].tolist(), len(view.clusters)
-    if not view.has("graph"):
+    joined = view.joined
+    if joined is None:
         return sparse.csr_array((n, n))
-    groups = [view.groups[name].preds for name in ids]
-    sizes = np.array([len(group) for group in groups])
-    members = np.concatenate(groups)
-    order = np.argsort(members)
-    members, code = members[order], np.repeat(np.arange(n), sizes)[order]
-    preds = view.run.selection["pred"].to_numpy()
-    at = np.minimum(np.searchsorted(members, preds), len(members) - 1)
-    place = np.where(members[at] == preds, code[at], -1)
-    edges = view.run.table("graph", "edges")
-    a, b = place[edges["row"].to_numpy()], place[edges["column"].to_numpy()]
-    kept = (a != b) & (a >= 0) & (b >= 0)
-    a, b = a[kept], b[kept]
-    counts = sparse.coo_array((np.ones(len(a)), (a, b)), shape=(n, n)).tocsr()
+    sizes = view.clusters["size"].to_numpy()
+    counts = joined.among(ids)
     counts = (counts + counts.T).tocoo()
     weight = counts.data / np.sqrt(sizes[counts.row] * sizes[counts.col])
     return _strongest(weight, counts.row, counts.col, n=n)

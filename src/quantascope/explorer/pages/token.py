@@ -37,9 +37,8 @@ def show(asked: Asked) -> Shown:
         "cluster": None, "ctx": before, "at": query.text("at"),
     }  # fmt: skip
     if view.has("clusters"):
-        members = run.members
-        mine = members.loc[members["pred"] == pred, "cluster"]
-        data["cluster"] = None if mine.empty else str(mine.iloc[0])
+        place = int(view.places[pred])
+        data["cluster"] = None if place < 0 else str(view.clusters["cluster"].iat[place])
     return Shown(
         title=f"Prediction {pred}",
         data=data,
