@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from quantascope.explorer.answers import as_data, guarded
+from quantascope.explorer.answers import as_data
+from quantascope.explorer.failures import guarded
 from quantascope.explorer.pages.compare import compare
 from quantascope.explorer.pages.figures import FORMS, answer_figure
 from quantascope.explorer.pages.map import MAP, answer_points

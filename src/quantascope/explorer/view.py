@@ -24,9 +24,9 @@ from quantascope.reader.curves import Over
 from quantascope.reader.families import Emerged, run_emergence
 from quantascope.reader.run import Run
 from quantascope.reader.tokens import decode_tokens, render_text, render_words
-from quantascope.store.check import stage_status
 from quantascope.store.manifest import Manifest
 from quantascope.store.schema import WAY
+from quantascope.store.status import stage_status
 
 __all__ = ["Context", "Labels", "View"]
 
