@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -21,7 +22,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -32,6 +33,8 @@ from quantascope.explorer.runs import Runs
 from quantascope.explorer.safety import Guard, allowed_hosts
 
 __all__ = ["make_app"]
+
+_OF_PAGES: Final = ("/r/", "/c")
 
 
 def make_app(
@@ -54,7 +57,7 @@ def make_app(
         Route("/", partial(_answer_runs, runs)),
         Route("/runs.json", partial(_answer_runs, runs)),
         Mount("/static", StaticFiles(directory=STATIC)),
-        Mount("/", pages),
+        pages,
     ]
     app = Starlette(
         routes=routes,
@@ -65,7 +68,7 @@ def make_app(
     return Guard(app, hosts=allowed_hosts(host, port), token=token, writable=True)
 
 
-class _Pages:
+class _Pages(BaseRoute):
     """The pages of runs, loaded when the first of them is asked for or somebody has time."""
 
     def __init__(self, runs: Runs) -> None:
@@ -83,7 +86,12 @@ class _Pages:
                 self._router = run_router(self._runs)
             return self._router
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether an address is one of theirs."""
+        ours = scope["type"] == "http" and scope["path"].startswith(_OF_PAGES)
+        return Match.FULL if ours else Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         router = self._router or await run_in_threadpool(self.load)
         await router(scope, receive, send)

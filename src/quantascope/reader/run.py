@@ -101,8 +101,7 @@ class Run:
     @cached_property
     def tokens(self) -> NDArray[np.int32]:
         """Flat token ids, memory-mapped; axis ``token``."""
-        tokens: NDArray[np.int32] = self.array("corpus", "tokens.npy")
-        return tokens
+        return np.asarray(self.array("corpus", "tokens.npy"))  # a plain view: quick to index
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
@@ -119,6 +118,11 @@ class Run:
     def docs(self) -> pd.DataFrame:
         """Documents: source, offset in it, domain, length."""
         return self.table("corpus", "docs")
+
+    @cached_property
+    def sources(self) -> tuple[Any, NDArray[np.int64]]:
+        """Source of each document, and the offset in it: two columns of `docs`."""
+        return self.docs["source"].array, self.docs["source_offset"].to_numpy()
 
     @cached_property
     def models(self) -> pd.DataFrame:
@@ -388,19 +392,19 @@ class Pred:
     @property
     def source(self) -> str:
         """Where the document came from, with the character offset."""
-        docs, doc = self.run.docs, self.doc
-        return f"{docs['source'].iat[doc]}@{docs['source_offset'].iat[doc]}"
+        (sources, offsets), doc = self.run.sources, self.doc
+        return f"{sources[doc]}@{offsets[doc]}"
 
     @property
     def target(self) -> str:
         """The predicted token's text."""
-        return "".join(decode_tokens([self._bytes(self.index)]))
+        return "".join(decode_tokens(self._pieces(self.index, self.index + 1)))
 
     @property
     def text(self) -> str:
         """Text before the target."""
         start = max(int(self.run.offsets[self.doc]), self.index - _TOKENS_BEFORE)
-        return "".join(decode_tokens([self._bytes(i) for i in range(start, self.index)]))
+        return "".join(decode_tokens(self._pieces(start, self.index)))
 
     @property
     def losses(self) -> pd.Series:
@@ -420,8 +424,7 @@ class Pred:
         doc = self.doc
         start = max(int(self.run.offsets[doc]), self.index - before)
         stop = min(int(self.run.offsets[doc + 1]), self.index + 1 + after)
-        pieces = [self._bytes(i) for i in range(start, stop)]
-        return render_context(pieces, self.index - start)
+        return render_context(self._pieces(start, stop), self.index - start)
 
     def __repr__(self) -> str:
         """Say index, source and the text's end."""
@@ -431,5 +434,6 @@ class Pred:
         """Show its context and losses, for notebooks."""
         return pred_html(self)
 
-    def _bytes(self, index: int) -> bytes:
-        return self.run.vocab.get(int(self.run.tokens[index]), b"")
+    def _pieces(self, start: int, stop: int) -> list[bytes]:
+        vocab = self.run.vocab
+        return [vocab.get(i, b"") for i in self.run.tokens[start:stop].tolist()]

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from quantascope.core.rng import hash_order
 from quantascope.explorer.curves import draw_members
-from quantascope.explorer.evidence import verdict
+from quantascope.explorer.evidence import first_by, verdict
+from quantascope.explorer.kept import Kept
 from quantascope.explorer.pages.figures import figures_of
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.scaling import foretold, share_of_drop
@@ -21,6 +22,8 @@ _MOST_CONTEXTS: Final = 100
 _MOST_BEFORE: Final = 256
 _BARS: Final = 10
 _NEIGHBOURS: Final = 8
+_MOST_KEPT: Final = 1_000
+"""Clusters of which the counts over all members are kept."""
 _CARD: Final = (
     "rank", "size", "share", "label", "auc", "stability", "mean_similarity", "null_similarity",
     "coherent", "n_documents", "loss_first", "loss_last", "learned_at", "learned_lo", "learned_hi",
@@ -44,16 +47,17 @@ def show(asked: Asked) -> Shown:
     model = view.model(query.text("at"))
     preds = _first(view, group.preds, n, order=order, model=model)
     shown = list(view.contexts(preds, before=before, model=model))
-    members = view.evidence.over_sizes(group.preds)
+    found = view.kept.get("members", lambda: Kept(most=_MOST_KEPT)).get(
+        group.id, lambda: _counted(view, group.preds)
+    )
     data: dict[str, Any] = {
         "cluster": group.id,
         **{name: row[name] for name in _CARD if name in row},
         "tags": list(group.tags), "parents": list(group.parents), "overlap": group.overlap,
         "notes": [{"author": n.author, "time": n.time, "text": n.text} for n in group.notes],
-        "next": _tokens(view, group.preds),
-        "last": _tokens(view, group.preds - 1),
+        "next": found["next"], "last": found["last"],
         "features": view.evidence.features(group.id),
-        "curve": _curve(view, group.id), "members": members,
+        "curve": _curve(view, group.id), "members": found["members"],
         "beside_chance": verdict(row), "drop": share_of_drop(view, group.id),
         "forecasts": foretold(view, group.id),
         "neighbours": _neighbours(view, group.id),
@@ -67,12 +71,21 @@ def show(asked: Asked) -> Shown:
         data=data,
         html={
             "label": view.labels_html[group.id],
-            "members": None if members is None else draw_members(members),
+            "members": found["drawn"],
             "figures": figures_of(view, cluster=group.id),
             "contexts": [context.html for context in shown],
         },
         table=pd.DataFrame({"pred": group.preds}),
     )
+
+
+def _counted(view: View, preds: NDArray[np.int64]) -> dict[str, Any]:
+    """Gather what takes all members to tell."""
+    members = view.evidence.over_sizes(preds)
+    return {
+        "next": _tokens(view, preds), "last": _tokens(view, preds - 1), "members": members,
+        "drawn": None if members is None else draw_members(members),
+    }  # fmt: skip
 
 
 def _found(view: View, name: str) -> tuple[dict[str, Any], Group]:
@@ -97,12 +110,7 @@ def _first(
         key: NDArray[Any] = -view.losses_of(model)[preds]
     else:  # the order of ``Cluster.contexts``
         key = hash_order(preds, seed=0)
-    if len(preds) > n:
-        highest = np.partition(key, n - 1)[n - 1]
-        near = key <= highest
-        if near.sum() >= n:  # not so where losses are missing
-            preds, key = preds[near], key[near]
-    return preds[np.argsort(key, kind="stable")][:n]
+    return preds[first_by(key, n)]
 
 
 def _tokens(view: View, at: NDArray[np.int64]) -> list[dict[str, Any]]:
