@@ -12,9 +12,16 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-__all__ = ["SHAPES", "Axis", "Chart", "glyph", "short_number"]
+__all__ = ["SHAPES", "WORDS", "Axis", "Chart", "glyph", "short_number"]
 
 Floats = NDArray[np.floating[Any]]
+
+WORDS: Final = {
+    "n_params": "size [non-embedding parameters]",
+    "step": "training step",
+    "n_unique": "distinct training tokens",
+}
+"""Words for a scale, with its unit."""
 
 SHAPES: Final = ("circle", "square", "triangle", "diamond", "cross")
 _WIDTH, _HEIGHT = 760, 400

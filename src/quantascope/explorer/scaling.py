@@ -25,6 +25,7 @@ from quantascope.store.tables import read_table
 __all__ = [
     "SCALES",
     "Line",
+    "cluster_curve",
     "cluster_series",
     "forecast_of_cluster",
     "forecasts_of",
@@ -135,11 +136,49 @@ def cluster_series(view: View, cluster: str, over: Over) -> Series:
     return kept.get((cluster, over), lambda: _cluster_series(view, cluster, over))
 
 
+def cluster_curve(view: View, cluster: str) -> tuple[Series, tuple[float, float, float] | None]:
+    """Give a cluster's mean loss over sizes, or steps, and when it was learned, with interval.
+
+    Raises
+    ------
+    DataError
+        If the models differ in neither.
+    """
+    over = next((o for o in SCALES[:2] if mean_series(view, o) is not None), None)
+    if over is None:
+        raise DataError("the models of this run differ neither in size nor in steps")
+    series, when = cluster_series(view, cluster, over), view.emerged_over(over)
+    at = None if when is None else when.places.get(cluster)
+    if when is None or at is None or not when.changed[at]:
+        return series, None
+    found = when.found
+    return series, (float(found.at[at]), float(found.lo[at]), float(found.hi[at]))
+
+
 def _cluster_series(view: View, cluster: str, over: Over) -> Series:
-    folder = view.run.folder
-    curves = view.of_run.get("selected", lambda: read_curves(folder, which="selected"))
-    rows = np.searchsorted(curves.pred, view.groups[cluster].preds)
+    names, sizes, means = view.of_run.get("mean curves", lambda: _mean_curves(view))
+    preds = view.groups[cluster].preds
+    code = view.run.membership.code_of(preds)
+    n = np.bincount(code[code >= 0], minlength=len(names))
+    if (code >= 0).all() and ((n == 0) | (n == sizes)).all():  # a union of whole clusters
+        return _series(view, n @ means / len(preds), over)
+    curves = read_curves(view.run.folder, which="selected")
+    rows = np.searchsorted(curves.pred, preds)
     return _series(view, curves.losses[rows].mean(axis=0, dtype=np.float64), over)
+
+
+def _mean_curves(view: View) -> tuple[list[str], NDArray[np.int64], Floats]:
+    """Average the curves of each cluster; names, sizes, and means with axes ``cluster model``."""
+    curves = read_curves(view.run.folder, which="selected")
+    names = view.run.membership.names
+    code = view.run.membership.code_of(curves.pred)
+    held = code >= 0
+    sizes = np.bincount(code[held], minlength=len(names))
+    sums = [
+        np.bincount(code[held], weights=column[held], minlength=len(names))
+        for column in curves.losses.T
+    ]
+    return names, sizes, np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None]
 
 
 def split(view: View, over: Over) -> Breakdown | str:

@@ -34,6 +34,7 @@ _COLUMNS: Final = 256 << 20
 """Bytes of losses that stay in memory: 4 MB a million predictions and model."""
 _FEWEST: Final = 4
 
+
 class View:
     """What the pages show of one run: its clusters as people left them."""
 
@@ -134,8 +135,7 @@ class View:
         if self.emerged is None:
             return
         when = self.emerged
-        place = {key: i for i, key in enumerate(when.keys)}
-        rows = np.array([place.get(cluster, -1) for cluster in table["cluster"]])
+        rows = np.array([when.places.get(name, -1) for name in table["cluster"]], dtype=np.int64)
         for name in ("at", "lo", "hi", "width"):
             values = getattr(when.found, name)[rows]
             table[f"learned_{name}"] = np.where(rows < 0, np.nan, values)

@@ -127,6 +127,11 @@ class Emerged:
     """As `quantascope.families.metrics.emergence_by_metric`, where asked."""
 
     @cached_property
+    def places(self) -> dict[Any, int]:
+        """Row of each key."""
+        return {key: i for i, key in enumerate(self.keys.tolist())}
+
+    @cached_property
     def changed(self) -> NDArray[np.bool_]:
         """Tell which curves change with size or step at all.
 

@@ -1,18 +1,20 @@
 """One cluster with its evidence: contexts, tokens, curves, when it was learned, its neighbours."""
 
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from quantascope.core.errors import DataError
 from quantascope.core.rng import hash_order
-from quantascope.explorer.curves import draw_members
+from quantascope.explorer.curves import draw_curve, draw_members
 from quantascope.explorer.evidence import first_by, verdict
 from quantascope.explorer.kept import Kept
 from quantascope.explorer.pages.figures import figures_of
 from quantascope.explorer.pages.page import Asked, Page, Shown
-from quantascope.explorer.scaling import foretold, share_of_drop
+from quantascope.explorer.scaling import cluster_curve, foretold, share_of_drop
 from quantascope.explorer.view import View
 from quantascope.reader.annotations import Group
 
@@ -72,7 +74,7 @@ def show(asked: Asked) -> Shown:
         html={
             "label": view.labels_html[group.id],
             "members": found["drawn"],
-            "figures": figures_of(view, cluster=group.id),
+            "figures": _figures(view, group.id),
             "contexts": [context.html for context in shown],
         },
         table=pd.DataFrame({"pred": group.preds}),
@@ -111,6 +113,17 @@ def _first(
     else:  # the order of ``Cluster.contexts``
         key = hash_order(preds, seed=0)
     return preds[first_by(key, n)]
+
+
+def _figures(view: View, cluster: str) -> list[dict[str, Any]]:
+    """List the figures; what the page shows of the curve is drawn in it, for it comes faster."""
+    found = figures_of(view, cluster=cluster)
+    with suppress(DataError):
+        curve = view.kept.get("curves", lambda: Kept(most=_MOST_KEPT)).get(
+            cluster, lambda: draw_curve(*cluster_curve(view, cluster))
+        )
+        return [one | {"drawn": curve} if one["name"] == "curve" else one for one in found]
+    return found
 
 
 def _tokens(view: View, at: NDArray[np.int64]) -> list[dict[str, Any]]:

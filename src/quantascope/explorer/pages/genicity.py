@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
 from quantascope.core.rng import hash_order
-from quantascope.explorer.marks import SHAPES, Axis, Chart
+from quantascope.explorer.marks import SHAPES, WORDS, Axis, Chart
 from quantascope.explorer.pages.page import Asked, Page, Shown
-from quantascope.explorer.pages.timeline import WORDS
 from quantascope.explorer.scaling import SCALES
 from quantascope.explorer.view import Context, View
 from quantascope.families.classes import CLASSES
