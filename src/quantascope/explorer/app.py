@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Event, Lock, Timer
 from typing import Final
 
 from starlette.applications import Starlette
@@ -35,6 +35,8 @@ from quantascope.explorer.safety import Guard, allowed_hosts
 __all__ = ["make_app"]
 
 _OF_PAGES: Final = ("/r/", "/c")
+_HEAD_START_S: Final = 0.3
+"""Time given to the list of runs before all that reads them is imported."""
 
 
 def make_app(
@@ -63,7 +65,7 @@ def make_app(
         routes=routes,
         middleware=[Middleware(GZipMiddleware, compresslevel=3)],  # loopback is fast, 9 is not
         exception_handlers={HTTPException: _refused},
-        lifespan=partial(_lifespan, runs, pages),
+        lifespan=partial(_lifespan, pages),
     )
     return Guard(app, hosts=allowed_hosts(host, port), token=token, writable=True)
 
@@ -75,6 +77,9 @@ class _Pages(BaseRoute):
         self._runs = runs
         self._lock = Lock()
         self._router: ASGIApp | None = None
+        self._asked = 0
+        self._idle = Event()
+        self._idle.set()
 
     def load(self) -> ASGIApp:
         """Give the router of the pages."""
@@ -93,20 +98,32 @@ class _Pages(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        router = self._router or await run_in_threadpool(self.load)
-        await router(scope, receive, send)
+        self._asked += 1
+        self._idle.clear()
+        try:
+            router = self._router or await run_in_threadpool(self.load)
+            await router(scope, receive, send)
+        finally:
+            self._asked -= 1
+            if not self._asked:
+                self._idle.set()
+
+    def visit(self) -> None:
+        """Make pages that are likely to be asked for, while nobody asks."""
+        self.load()
+        from quantascope.explorer.routes import visit_once  # noqa: PLC0415 -- see `load`
+
+        visit_once(self._runs, self._idle)
 
 
 @asynccontextmanager
-async def _lifespan(runs: Runs, pages: _Pages, _app: Starlette) -> AsyncIterator[None]:
+async def _lifespan(pages: _Pages, _app: Starlette) -> AsyncIterator[None]:
     """Read the run that changed last while its owner still looks at the list."""
-
-    def warm() -> None:
-        pages.load()
-        runs.warm()
-
-    Thread(target=warm, daemon=True).start()
+    timer = Timer(_HEAD_START_S, pages.visit)
+    timer.daemon = True
+    timer.start()
     yield
+    timer.cancel()
 
 
 async def _refused(request: Request, error: Exception) -> Response:

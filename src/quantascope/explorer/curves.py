@@ -39,7 +39,8 @@ def draw_curve(series: Series, learned: tuple[float, float, float] | None) -> Ma
         title=f"Mean loss of the cluster against {words}",
         x=Axis.around(words, series.x[here], log=True),
         y=Axis.around("mean loss [nat]", np.append(losses, means), zero=True),
-        height=320,
+        width=_WIDTH,
+        height=300,
     )
     if learned is not None and math.isfinite(learned[0]):
         at, lo, hi = learned

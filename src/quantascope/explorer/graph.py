@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,18 @@ class Joined:
 
     names: list[str]
     """Ids of the groups."""
-    counts: Any
-    """Edges from a group to another one; sparse, axes ``group group``, zero on the diagonal."""
+    start: NDArray[np.int32]
+    """Where the others of each group begin in `other`, and the end."""
+    other: NDArray[np.int32]
+    """Place in `names` of those that edges lead to."""
+    n_edges: NDArray[np.int32]
+    """Edges that lead there."""
+
+    @property
+    def counts(self) -> sparse.csr_array:
+        """Edges from a group to another one; axes ``group group``, zero on the diagonal."""
+        n = len(self.names)
+        return sparse.csr_array((self.n_edges, self.other, self.start), shape=(n, n))
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -31,16 +40,16 @@ class Joined:
     def near(self, name: str) -> list[tuple[str, int]]:
         """List the groups that edges of one lead to with their number, most first."""
         row = self.places[name]
-        part = slice(self.counts.indptr[row], self.counts.indptr[row + 1])
-        others, n = self.counts.indices[part], self.counts.data[part]
+        part = slice(self.start[row], self.start[row + 1])
+        others, n = self.other[part], self.n_edges[part]
         order = np.lexsort((others, -n))
         found = zip(others[order].tolist(), n[order].tolist(), strict=True)
         return [(self.names[other], int(count)) for other, count in found]
 
-    def among(self, names: list[str]) -> Any:
+    def among(self, names: list[str]) -> sparse.csr_array:
         """Give the edges between some of the groups, in their order."""
         rows = np.array([self.places[name] for name in names], dtype=np.int64)
-        return self.counts[rows][:, rows]
+        return sparse.csr_array(self.counts[rows][:, rows])
 
 
 def count_edges(run: Run, groups: dict[str, NDArray[np.int64]]) -> Joined:
@@ -64,4 +73,4 @@ def count_edges(run: Run, groups: dict[str, NDArray[np.int64]]) -> Joined:
         kept = (a != b) & (a >= 0) & (b >= 0)
         ones = np.ones(int(kept.sum()), dtype=np.int32)
         counts += sparse.coo_array((ones, (a[kept], b[kept])), shape=(n, n)).tocsr()
-    return Joined(names=names, counts=counts)
+    return Joined(names=names, start=counts.indptr, other=counts.indices, n_edges=counts.data)

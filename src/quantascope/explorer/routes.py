@@ -1,6 +1,8 @@
 """Addresses of a run: every page as HTML, JSON and table, and what people write about clusters."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from threading import Event
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
@@ -19,10 +21,17 @@ from quantascope.explorer.registry import PAGES
 from quantascope.explorer.render import render
 from quantascope.explorer.runs import Runs
 
-__all__ = ["run_router"]
+__all__ = ["run_router", "visit_once"]
 
 _FORMS: Final = ("json", "csv", "parquet")
 _MOST_FIELDS: Final = 20
+_FIRST: Final = (("overview", {}), ("clusters", {}))
+_THEN: Final = tuple((name, {}) for name in ("timeline", "scaling", "map", "search", "genicity"))
+"""Pages made ahead, in this order, with clusters between them."""
+_QUERIES: Final = {"search": {"q": "a"}}
+_LARGEST: Final = 20
+"""Clusters made ahead: those in which most has to be counted."""
+_PATIENCE_S: Final = 2.0
 
 
 def run_router(runs: Runs) -> Router:
@@ -36,6 +45,29 @@ def run_router(runs: Runs) -> Router:
         routes.append(Route(path, _endpoint(runs, page, "html")))
     routes.append(Route("/r/{run}/annotations", _annotating(runs), methods=["POST"]))
     return Router(routes)
+
+
+def visit_once(runs: Runs, idle: Event) -> None:
+    """Make the pages of the run that changed last, so that what they rest on is read and kept.
+
+    Parameters
+    ----------
+    runs
+        The runs.
+    idle
+        Set while nobody asks for anything; between two pages it is waited for.
+    """
+    names = runs.names()[:1]
+    ranks = [("cluster", {"cluster": f"{rank}"}) for rank in range(1, _LARGEST + 1)]
+    for name in names:
+        for which, path in (*_FIRST, ranks[0], *_THEN, *ranks[1:]):
+            idle.wait(_PATIENCE_S)
+            page = next(page for page in PAGES if page.name == which)
+            with suppress(Exception):  # what fails, the page says to who asks for it
+                view = runs.view(name)
+                if view.has(*page.needs):
+                    asked = Asked(view=view, query=Query(_QUERIES.get(which, {})), path=path)
+                    _respond(page, page.show(asked), "html", asked)
 
 
 def _endpoint(runs: Runs, page: Page, form: str) -> Callable[[Request], Any]:

@@ -1,7 +1,6 @@
 """Which runs there are, each opened once and again whenever one of its stages changed."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -70,12 +69,6 @@ class Runs:
         path = self._path(name)
         with self._lock:  # so that many who ask at once open it once
             return self._opened(name, path)
-
-    def warm(self) -> None:
-        """Read what most pages of the run that changed last need; what fails, its pages say."""
-        with suppress(Exception):
-            view = self.view(self.names()[0])
-            _ = view.rows, view.places, view.joined
 
     def without_paths(self, said: str) -> str:
         """Take the place of the runs out of a message: what is shown names files within a run."""

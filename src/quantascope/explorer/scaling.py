@@ -1,6 +1,6 @@
 """Mean losses over sizes, steps or amounts of text: the series, the line through it, its parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -156,7 +156,9 @@ def cluster_curve(view: View, cluster: str) -> tuple[Series, tuple[float, float,
 
 
 def _cluster_series(view: View, cluster: str, over: Over) -> Series:
-    names, sizes, means = view.of_run.get("mean curves", lambda: _mean_curves(view))
+    names, sizes, means = view.derived(
+        "mean-curves", ("curves", "clusters"), lambda: _mean_curves(view)
+    )
     preds = view.groups[cluster].preds
     code = view.run.membership.code_of(preds)
     n = np.bincount(code[code >= 0], minlength=len(names))
@@ -185,14 +187,17 @@ def split(view: View, over: Over) -> Breakdown | str:
     """Split the drop of the mean loss over the run's own clusters, or say why not."""
     if not view.has("curves", "clusters", "fits"):
         return ""
-    return view.of_run.get(("split", over), lambda: _split(view, over))
+    stages = ("curves", "clusters", "fits")
+    return view.derived(f"split-{over}", stages, lambda: _split(view, over))
 
 
 def _split(view: View, over: Over) -> Breakdown | str:
     try:
-        return run_decomposition(view.run.folder, over=over, complete=False)
+        found = run_decomposition(view.run.folder, over=over, complete=False)
     except (QuantascopeError, ValueError) as error:
         return str(error)
+    parts = replace(found.found.parts, source=None, part=None)  # the losses of all predictions
+    return replace(found, found=replace(found.found, parts=parts))
 
 
 def share_of_drop(view: View, cluster: str) -> dict[str, Any] | None:

@@ -3,10 +3,10 @@
 Enter: a run. Nothing is written, and nothing is kept that the run's folder does not hold.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
 from quantascope.explorer.contexts import Context, context_of
+from quantascope.explorer.derived import keep
 from quantascope.explorer.evidence import Evidence
 from quantascope.explorer.graph import Joined, count_edges
 from quantascope.explorer.kept import Kept
@@ -29,6 +30,8 @@ from quantascope.store.schema import WAY
 from quantascope.store.status import stage_status
 
 __all__ = ["Context", "Labels", "View"]
+
+T = TypeVar("T")
 
 _COLUMNS: Final = 256 << 20
 """Bytes of losses that stay in memory: 4 MB a million predictions and model."""
@@ -168,7 +171,12 @@ class View:
         """Give when clusters were learned, over sizes or steps; None where it cannot be said."""
         if not self.has("curves", "clusters"):
             return None
-        return self.of_run.get(("emerged", over), lambda: self._emerged(over))
+        stages = ("curves", "clusters")
+        return self.derived(f"learned-{over}", stages, lambda: self._emerged(over))
+
+    def derived(self, name: str, stages: tuple[str, ...], make: Callable[[], T]) -> T:
+        """Give what takes long to compute from stages of the run, in memory and on disk kept."""
+        return self.of_run.get(("derived", name), lambda: keep(self.run.folder, name, stages, make))
 
     def _emerged(self, over: Over) -> Emerged | None:
         try:
@@ -189,8 +197,9 @@ class View:
         """Edges of the graph between clusters; None where the run has no graph."""
         if not self.has("graph"):
             return None
-        keep = self.kept if self.regrouped else self.of_run
-        return keep.get("joined", self._joined)
+        if self.regrouped:
+            return self.kept.get("joined", self._joined)
+        return self.derived("edges", ("graph", "clusters"), self._joined)
 
     def _joined(self) -> Joined:
         groups = self.groups

@@ -67,7 +67,7 @@ def show(asked: Asked) -> Shown:
 
 def report(view: View, over: Over) -> GenicityReport | None:
     """Sort the run's predictions, once; None where its curves do not allow it."""
-    return view.of_run.get(("genicity report", over), lambda: _report(view, over))
+    return view.derived(f"genicity-{over}", ("curves",), lambda: _report(view, over))
 
 
 def _report(view: View, over: Over) -> GenicityReport | None:

@@ -115,7 +115,11 @@ def _strongest(
 
 def _placed(view: View) -> tuple[pd.DataFrame, sparse.csr_array]:
     graph = cluster_graph(view)
-    at = plane_layout(graph)
+    as_made = not view.regrouped and len(view.clusters) == len(view.groups)
+    at = (
+        view.derived("places", ("graph", "clusters"), lambda: plane_layout(graph))
+        if as_made else plane_layout(graph)
+    )  # fmt: skip
     names = ["cluster", "rank", "size", "label", *_COLOURS]
     table = view.clusters[[name for name in dict.fromkeys(names) if name in view.clusters]].copy()
     if "learned_at" in table:  # as the timeline has it

@@ -79,7 +79,8 @@ def learned_table(view: View, over: Over) -> pd.DataFrame:
         table[f"learned_{name}"] = np.where(changes, values, np.nan)
     table["drop_nats"] = np.where(known, emerged.found.drop[rows], np.nan)
     table["changes"] = changes
-    names = view.of_run.get(("class", over), lambda: _classes(emerged))
+    stages = ("curves", "clusters")
+    names = view.derived(f"classes-{over}", stages, lambda: _classes(emerged))
     table["class"] = np.where(known, names[rows], _UNTESTED)
     return table.sort_values(["learned_at", "rank"], ignore_index=True)
 
