@@ -106,8 +106,8 @@ def _write(path: Path, name: str, value: Any) -> None:
 
 
 def _read(path: Path) -> Any:
-    with np.load(path, allow_pickle=False) as file:
-        return _unpacked(json.loads(str(file["plan"])), file)
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return _unpacked(json.loads(str(arrays["plan"])), arrays)
 
 
 def _packed(value: Any, arrays: dict[str, Any]) -> Any:

@@ -39,6 +39,8 @@ _DRAWN: Final = 3
 """Neighbours to which lines are drawn."""
 _PER_PAGE: Final = 100
 _LABEL: Final = 60
+_PACKED: Final = 3
+"""Level of compression: loopback is fast."""
 _IN_PAGE: Final = 1_000
 """Clusters up to which what the canvas draws stands in the page itself."""
 
@@ -59,6 +61,7 @@ def show(asked: Asked) -> Shown:
         "page": page, "n_pages": n_pages, "n_clusters": len(table),
         "rows": part[["cluster", "rank", "size", "x", "y", colour]].to_dict("records"),
     }  # fmt: skip
+    _common(view)  # also where the points are asked for later
     html = {
         "points": map_points(view, colour) if len(table) <= _IN_PAGE else None,
         "scale": _scale(lo, hi),
@@ -76,7 +79,7 @@ def answer_points(view: View, query: Query) -> Response:
     """Give what the canvas draws, for maps too large to hold it in the page."""
     colour = query.one_of("color", [name for name in _COLOURS if name in view.clusters])
     packed = view.kept.get(
-        ("packed map", colour), lambda: gzip.compress(map_points(view, colour).encode(), 6)
+        ("packed map", colour), lambda: gzip.compress(map_points(view, colour).encode(), _PACKED)
     )
     headers = {"content-encoding": "gzip", "cache-control": "no-cache"}
     return Response(packed, media_type="application/json", headers=headers)
@@ -145,25 +148,41 @@ def _shades(values: NDArray[np.float64], lo: float, hi: float, *, log: bool) -> 
 
 
 def _points(view: View, colour: str) -> Markup:
+    """Put what a colour changes beside what it does not."""
+    values = view.kept.get("map", lambda: _placed(view))[0][colour].to_numpy(dtype=np.float64)
+    log = colour in _LOGS
+    lo, hi = _ends(values, log=log)
+    own = _dumped({
+        "shade": _shades(values, lo, hi, log=log),
+        "value": [f"{value:.3g}" if np.isfinite(value) else "not known" for value in values],
+        "what": _COLOURS[colour],
+    })  # fmt: skip
+    return _common(view)[:-1] + Markup(",") + own[1:]
+
+
+def _common(view: View) -> Markup:
+    return view.kept.get("map of any colour", lambda: _places(view))
+
+
+def _places(view: View) -> Markup:
     table, graph = view.kept.get("map", lambda: _placed(view))
-    values = table[colour].to_numpy(dtype=np.float64)
-    lo, hi = _ends(values, log=colour in _LOGS)
     near = [
         graph.indices[a:b][np.argsort(-graph.data[a:b], kind="stable")[:_DRAWN]].tolist()
         for a, b in zip(graph.indptr[:-1], graph.indptr[1:], strict=True)
     ]
-    return htmlsafe_json_dumps({
+    return _dumped({
         "id": table["cluster"].tolist(),
         "label": [plain_label(text, most=_LABEL) for text in table["label"]],
         "size": table["size"].tolist(),
         "x": np.rint(10_000 * table["x"]).astype(int).tolist(),
         "y": np.rint(10_000 * table["y"]).astype(int).tolist(),
-        "shade": _shades(values, lo, hi, log=colour in _LOGS),
-        "value": [f"{value:.3g}" if np.isfinite(value) else "not known" for value in values],
         "near": near,
-        "what": _COLOURS[colour],
         "colours": list(_CIVIDIS),
-    }, separators=(",", ":"))  # fmt: skip
+    })  # fmt: skip
+
+
+def _dumped(values: dict[str, Any]) -> Markup:
+    return htmlsafe_json_dumps(values, separators=(",", ":"))
 
 
 def _scale(lo: float, hi: float) -> Markup:
