@@ -101,7 +101,9 @@ class _Pages(BaseRoute):
         self._asked += 1
         self._idle.clear()
         try:
-            router = self._router or await run_in_threadpool(self.load)
+            router = self._router
+            if router is None:
+                router = await run_in_threadpool(self.load)
             await router(scope, receive, send)
         finally:
             self._asked -= 1

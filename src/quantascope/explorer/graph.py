@@ -72,5 +72,6 @@ def count_edges(run: Run, groups: dict[str, NDArray[np.int64]]) -> Joined:
         a, b = (of_row[batch[name].to_numpy()] for name in ("row", "column"))
         kept = (a != b) & (a >= 0) & (b >= 0)
         ones = np.ones(int(kept.sum()), dtype=np.int32)
-        counts += sparse.coo_array((ones, (a[kept], b[kept])), shape=(n, n)).tocsr()
+        part = sparse.coo_array((ones, (a[kept], b[kept])), shape=(n, n)).tocsr()
+        counts = sparse.csr_array(counts + part)
     return Joined(names=names, start=counts.indptr, other=counts.indices, n_edges=counts.data)

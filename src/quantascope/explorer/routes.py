@@ -25,8 +25,8 @@ __all__ = ["run_router", "visit_once"]
 
 _FORMS: Final = ("json", "csv", "parquet")
 _MOST_FIELDS: Final = 20
-_FIRST: Final = (("overview", {}), ("clusters", {}))
-_THEN: Final = tuple((name, {}) for name in ("timeline", "scaling", "map", "search", "genicity"))
+_FIRST: Final = ("overview", "clusters")
+_THEN: Final = ("timeline", "scaling", "map", "search", "genicity")
 """Pages made ahead, in this order, with clusters between them."""
 _QUERIES: Final = {"search": {"q": "a"}}
 _LARGEST: Final = 20
@@ -59,8 +59,9 @@ def visit_once(runs: Runs, idle: Event) -> None:
     """
     names = runs.names()[:1]
     ranks = [("cluster", {"cluster": f"{rank}"}) for rank in range(1, _LARGEST + 1)]
+    first, then = ([(which, dict[str, str]()) for which in group] for group in (_FIRST, _THEN))
     for name in names:
-        for which, path in (*_FIRST, ranks[0], *_THEN, *ranks[1:]):
+        for which, path in (*first, ranks[0], *then, *ranks[1:]):
             idle.wait(_PATIENCE_S)
             page = next(page for page in PAGES if page.name == which)
             with suppress(Exception):  # what fails, the page says to who asks for it
