@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripts.explorer_run import World, make_run, plain_words
+from scripts.explorer_run import SIZES, World, make_run, plain_words
 
 import quantascope
 from quantascope.explorer import derived
@@ -137,7 +137,7 @@ def test_the_curve_of_a_group_made_by_hand_is_the_mean_of_its_members(root, run,
         assert rows.sum() == len(view.groups[name].preds)
         found = np.sort(cluster_series(view, name, "sizes").losses[0])
         np.testing.assert_allclose(found, np.sort(curves.losses[rows].mean(0, dtype=float)))
-        assert cluster_curve(view, name)[1] is None  # when it was learned is not known
+        assert cluster_curve(view, name)[0].x.tolist() == list(SIZES)
 
 
 def same(a, b) -> bool:

@@ -34,7 +34,7 @@ from quantascope.explorer.safety import Guard, allowed_hosts
 
 __all__ = ["make_app"]
 
-_OF_PAGES: Final = ("/r/", "/c")
+_LISTS: Final = ("/", "/runs.json")
 _HEAD_START_S: Final = 0.3
 """Time given to the list of runs before all that reads them is imported."""
 
@@ -92,8 +92,8 @@ class _Pages(BaseRoute):
             return self._router
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Tell whether an address is one of theirs."""
-        ours = scope["type"] == "http" and scope["path"].startswith(_OF_PAGES)
+        """Take every address but those of the list of runs."""
+        ours = scope["type"] == "http" and scope["path"] not in _LISTS
         return Match.FULL if ours else Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
