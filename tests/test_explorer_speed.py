@@ -25,7 +25,8 @@ from quantascope.explorer.scaling import cluster_curve, cluster_series, split
 from quantascope.explorer.view import View
 from quantascope.reader.annotations import Annotation
 from quantascope.reader.curves import read_curves
-from quantascope.reader.families import run_emergence, run_genicity
+from quantascope.reader.families import run_emergence
+from quantascope.reader.genicity import run_genicity
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import read_table, table_batches
 

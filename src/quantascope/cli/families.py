@@ -17,7 +17,8 @@ from quantascope.cli.families_text import (
 from quantascope.cli.run import Dir, Set, Workers, make_stage
 
 if TYPE_CHECKING:
-    from quantascope.reader.families import Emerged, GenicityReport
+    from quantascope.reader.families import Emerged
+    from quantascope.reader.genicity import GenicityReport
 
 __all__ = [
     "AsJson",
@@ -120,7 +121,7 @@ def genicity(
     """Sort predictions by the paper's rules, test them against seeds, find rare shapes."""
     from quantascope.cli.output import check_targets
     from quantascope.core.numbers import plain
-    from quantascope.reader.families import run_genicity
+    from quantascope.reader.genicity import run_genicity
     from quantascope.reader.run import load
     from quantascope.store.folder import RunFolder
 

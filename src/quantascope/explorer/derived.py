@@ -29,7 +29,8 @@ from quantascope.families.emergence import Emergence
 from quantascope.families.exponents import Measured, Predicted, UseExponent, WithFloor
 from quantascope.families.genicity import Genicity
 from quantascope.families.series import Series
-from quantascope.reader.families import Emerged, GenicityReport
+from quantascope.reader.families import Emerged
+from quantascope.reader.genicity import GenicityReport
 from quantascope.store.folder import RunFolder
 
 __all__ = ["FOLDER", "keep"]

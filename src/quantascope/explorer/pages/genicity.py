@@ -18,7 +18,7 @@ from quantascope.families.classes import CLASSES
 from quantascope.families.detect import SHAPES as RARE
 from quantascope.families.emergence import find_emergence
 from quantascope.reader.curves import Over
-from quantascope.reader.families import GenicityReport, run_genicity
+from quantascope.reader.genicity import GenicityReport, run_genicity
 
 __all__ = ["GENICITY"]
 
