@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,9 +32,9 @@ IDLE_S, MOST_WAIT_S = 1.0, 300.0
 
 
 class Asker:
-    """One connection that stays open, and the CPU time of the process that answers."""
+    """One connection that stays open, and the CPU time of the process that answers, if wanted."""
 
-    def __init__(self, port: int, pid: int) -> None:
+    def __init__(self, port: int, pid: int | None = None) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         self._pid = pid
 
@@ -47,10 +48,13 @@ class Asker:
         return answer.status, cpu_ms(self._pid) - cpu, wall
 
 
-def cpu_ms(pid: int) -> float:
+def cpu_ms(pid: int | None) -> float:
     """Give the CPU time of the threads of a process that live, to the nanosecond."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
+    taken = 0
+    for task in Path(f"/proc/{pid}/task").iterdir() if pid else ():
+        with suppress(OSError):  # it has just ended
+            taken += int((task / "schedstat").read_text().split()[0])
+    return taken / 1e6
 
 
 def all_cpu_ms(pid: int) -> float:
@@ -95,9 +99,9 @@ def serve(run: Path, again: str) -> tuple["subprocess.Popen[bytes]", int]:
             time.sleep(0.01)
     cpu, wall = all_cpu_ms(server.pid), 1e3 * (time.perf_counter() - begun)
     report(f"start ({again}): the server listens", cpu, wall, 1_000)
-    _, _, wall = Asker(port, server.pid)("/")
+    _, _, wall = Asker(port)("/")
     report(f"start ({again}): the list of runs is there", all_cpu_ms(server.pid), wall, 1_000)
-    _, _, wall = Asker(port, server.pid)(f"/r/{run.name}/quanta/1")
+    _, _, wall = Asker(port)(f"/r/{run.name}/quanta/1")
     print(f"  first page of a cluster, asked for at once, {again}: {wall:.0f} ms wall", flush=True)
     before, until = -1.0, time.monotonic() + MOST_WAIT_S
     while all_cpu_ms(server.pid) - before > 20 and time.monotonic() < until:
@@ -164,7 +168,7 @@ def crowd(port: int, pid: int, paths: list[str]) -> None:
     begun, until = all_cpu_ms(pid), time.monotonic() + USE_S
 
     def use(seed: int) -> None:
-        pick, ask = random.Random(seed), Asker(port, pid)
+        pick, ask = random.Random(seed), Asker(port)
         time.sleep(pick.random())
         while time.monotonic() < until:
             status, _, taken = ask(pick.choice(paths))
