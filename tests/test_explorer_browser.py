@@ -359,3 +359,41 @@ def test_to_the_next_cluster_style_and_scripts_stay(page):
     page.keyboard.press("ArrowRight")
     page.wait_for_function("() => document.querySelector('h1 ~ p').textContent.includes('rank 2')")
     assert {"document", "script", "stylesheet"}.isdisjoint(asked)
+
+
+def test_the_next_cluster_is_there_before_it_is_wanted_and_is_the_page_itself(page):
+    asked = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.goto("/r/made/quanta/1")
+    name = page.get_attribute("#following", "href")
+    page.wait_for_function(
+        "name => performance.getEntriesByType('resource').some(r => r.name.endsWith(name))",
+        arg=name,
+    )
+    before = asked.count(f"/r/made/quanta/{name}")
+    assert before == 1
+    page.locator("#following").click()
+    arrive(page, name)
+    assert asked.count(f"/r/made/quanta/{name}") == before
+    assert at(page) == f"/r/made/quanta/{name}"
+    shown, title = page.inner_html("main"), page.title()
+    page.goto(f"/r/made/quanta/{name}")
+    assert (page.inner_html("main"), page.title()) == (shown, title)
+    page.go_back()
+    arrive(page, "/quanta/1")
+
+
+def test_what_was_asked_for_before_a_change_is_asked_for_again(page):
+    """The twin: a page ahead of the change does not come from the store."""
+    asked = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.goto("/r/made/quanta/1")
+    name = page.get_attribute("#following", "href")
+    page.wait_for_function(
+        "name => performance.getEntriesByType('resource').some(r => r.name.endsWith(name))",
+        arg=name,
+    )
+    page.evaluate("document.body.dispatchEvent(new Event('submit', { bubbles: true }))")
+    page.locator("#following").click()
+    arrive(page, name)
+    assert asked.count(f"/r/made/quanta/{name}") == 2

@@ -26,7 +26,8 @@ from quantascope.explorer.layout import plane_layout
 from quantascope.explorer.marks import SHAPES, Axis, Chart, glyph, short_number
 from quantascope.explorer.matching import match_groups
 from quantascope.explorer.view import View
-from quantascope.reader.families import run_emergence, run_genicity
+from quantascope.reader.families import run_emergence
+from quantascope.reader.genicity import run_genicity
 
 HOST = "http://127.0.0.1:8765"
 HOSTILE = b"</script><script>document.title='owned'</script>\"'"

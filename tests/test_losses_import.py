@@ -15,8 +15,9 @@ from quantascope.pipeline.config import load_config, replace_values, stage_confi
 from quantascope.pipeline.context import CorpusArrays
 from quantascope.pipeline.runner import run_stages
 from quantascope.reader.run import load
-from quantascope.store.check import stage_status, validate_run
+from quantascope.store.check import validate_run
 from quantascope.store.folder import RunFolder
+from quantascope.store.status import stage_status
 from tests.family_runs import SEEDS, SIZES, STEPS, corpus_run, made_up_losses, write
 
 

@@ -23,8 +23,9 @@ from quantascope.pipeline.losses import load_cached
 from quantascope.pipeline.runner import run_stages
 from quantascope.reader.probes import probe_series, read_probes, run_probes
 from quantascope.store.arrays import open_array
-from quantascope.store.check import stage_status, validate_run
+from quantascope.store.check import validate_run
 from quantascope.store.folder import RunFolder
+from quantascope.store.status import stage_status
 from tests.hub_folders import save_family
 
 NAMES = [f"pythia-{size}-seed{seed}" for size in ("14m", "31m", "70m") for seed in (1, 2)]

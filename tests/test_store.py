@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from quantascope.core.errors import ArtefactError
 from quantascope.store.arrays import create_array, open_array, write_array, write_npy
-from quantascope.store.check import stage_status, validate_run
+from quantascope.store.check import validate_run
 from quantascope.store.digest import digest_json
 from quantascope.store.folder import RunFolder
 from quantascope.store.manifest import MANIFEST, read_manifest
 from quantascope.store.schema import KINDS
+from quantascope.store.status import stage_status
 from quantascope.store.tables import read_table, write_table
 
 CORPUS_CONFIG = {"source": ["x"], "seed": 3}

@@ -26,7 +26,7 @@ from quantascope.cli.family_options import (
 from quantascope.cli.run import Dir, Set, Workers, make_stage
 
 if TYPE_CHECKING:
-    from quantascope.reader.families import GenicityReport
+    from quantascope.reader.genicity import GenicityReport
 
 __all__ = ["register"]
 
@@ -95,7 +95,7 @@ def genicity(
 ) -> None:
     """Sort predictions by the paper's rules, test them against seeds, find rare shapes."""
     from quantascope.cli.output import answer, check_targets, write_table
-    from quantascope.reader.families import run_genicity
+    from quantascope.reader.genicity import run_genicity
     from quantascope.store.folder import RunFolder
 
     check_targets(out=out, plot=plot)

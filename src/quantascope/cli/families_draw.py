@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from quantascope.cli.family_options import Over, said_as_options
 
 if TYPE_CHECKING:
-    from quantascope.reader.families import Emerged, GenicityReport
+    from quantascope.reader.families import Emerged
+    from quantascope.reader.genicity import GenicityReport
 
 __all__ = ["draw_all", "draw_classes", "draw_pred", "draw_when"]
 

@@ -4,7 +4,8 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from quantascope.reader.families import Emerged, GenicityReport
+    from quantascope.reader.families import Emerged
+    from quantascope.reader.genicity import GenicityReport
     from quantascope.reader.run import Run
 
 __all__ = ["print_emergence", "print_examples", "print_genicity", "print_models"]

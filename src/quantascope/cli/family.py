@@ -106,8 +106,8 @@ def _make(folder: Path, config: "RunConfig", *, workers: int) -> None:
     from quantascope.pipeline.config import stage_config
     from quantascope.pipeline.family import check_family
     from quantascope.pipeline.runner import run_stages
-    from quantascope.store.check import stage_status
     from quantascope.store.folder import RunFolder
+    from quantascope.store.status import stage_status
 
     where = RunFolder(folder)
     configs = {kind: stage_config(config, kind) for kind in _KINDS}

@@ -24,9 +24,9 @@ def register(app: typer.Typer) -> None:
 def status(folder: Dir) -> None:
     """Say for each stage whether it stands, its size and age, and why it is stale."""
     from quantascope.pipeline.config import RunConfig, load_config, stage_config
-    from quantascope.store.check import stage_status
     from quantascope.store.folder import RunFolder
     from quantascope.store.schema import KINDS
+    from quantascope.store.status import stage_status
 
     run = _existing(folder)
     config = load_config(run.config_path) if run.config_path.is_file() else RunConfig()

@@ -4,15 +4,16 @@
 /r/{run}...                pages of a run (`registry.PAGES`)
 the same with .json, .csv, .parquet: what the page shows, as plain data
 /static/...                style and script
+
+The list of runs is there at once; what reads a run is loaded behind it.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from threading import Thread
-from typing import Any, Final
-from urllib.parse import parse_qsl, quote
+from threading import Event, Lock, Timer
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -20,26 +21,22 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from quantascope.explorer.annotate import append, make_annotation
-from quantascope.explorer.answers import TYPES, as_data, failed, guarded
-from quantascope.explorer.extra import extra_routes
-from quantascope.explorer.pages.page import Asked, Page, Shown
+from quantascope.explorer.failures import failed
 from quantascope.explorer.pages.runs import list_runs
-from quantascope.explorer.query import BadQueryError, Query
-from quantascope.explorer.registry import PAGES
 from quantascope.explorer.render import STATIC, as_json, render
 from quantascope.explorer.runs import Runs
 from quantascope.explorer.safety import Guard, allowed_hosts
 
 __all__ = ["make_app"]
 
-_FORMS: Final = ("json", "csv", "parquet")
-_MOST_FIELDS: Final = 20
+_LISTS: Final = ("/", "/runs.json")
+_HEAD_START_S: Final = 0.3
+"""Time given to the list of runs before all that reads them is imported."""
 
 
 def make_app(
@@ -57,33 +54,78 @@ def make_app(
         Wanted from every browser where it listens beyond this machine; None asks for none.
     """
     runs = Runs(root)
+    pages = _Pages(runs)
     routes: list[BaseRoute] = [
         Route("/", partial(_answer_runs, runs)),
         Route("/runs.json", partial(_answer_runs, runs)),
-        *extra_routes(runs),
         Mount("/static", StaticFiles(directory=STATIC)),
+        pages,
     ]
-    for page in PAGES:
-        path = "/r/{run}" + page.path
-        for form in _FORMS:
-            twin = f"{path}.{form}" if page.path else f"{path}/overview.{form}"
-            routes.append(Route(twin, _endpoint(runs, page, form)))
-        routes.append(Route(path, _endpoint(runs, page, "html")))
-    routes.append(Route("/r/{run}/annotations", _annotating(runs), methods=["POST"]))
     app = Starlette(
         routes=routes,
         middleware=[Middleware(GZipMiddleware, compresslevel=3)],  # loopback is fast, 9 is not
         exception_handlers={HTTPException: _refused},
-        lifespan=partial(_lifespan, runs),
+        lifespan=partial(_lifespan, pages),
     )
     return Guard(app, hosts=allowed_hosts(host, port), token=token, writable=True)
 
 
+class _Pages(BaseRoute):
+    """The pages of runs, loaded when the first of them is asked for or somebody has time."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._lock = Lock()
+        self._router: ASGIApp | None = None
+        self._asked = 0
+        self._idle = Event()
+        self._idle.set()
+
+    def load(self) -> ASGIApp:
+        """Give the router of the pages."""
+        with self._lock:
+            if self._router is None:
+                # tables, arrays and statistics take longer to import than all else to start
+                from quantascope.explorer.routes import run_router  # noqa: PLC0415
+
+                self._router = run_router(self._runs)
+            return self._router
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Take every address but those of the list of runs."""
+        ours = scope["type"] == "http" and scope["path"] not in _LISTS
+        return Match.FULL if ours else Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        self._asked += 1
+        self._idle.clear()
+        try:
+            router = self._router
+            if router is None:
+                router = await run_in_threadpool(self.load)
+            await router(scope, receive, send)
+        finally:
+            self._asked -= 1
+            if not self._asked:
+                self._idle.set()
+
+    def visit(self) -> None:
+        """Make pages that are likely to be asked for, while nobody asks."""
+        self.load()
+        from quantascope.explorer.routes import visit_once  # noqa: PLC0415 -- see `load`
+
+        visit_once(self._runs, self._idle)
+
+
 @asynccontextmanager
-async def _lifespan(runs: Runs, _app: Starlette) -> AsyncIterator[None]:
+async def _lifespan(pages: _Pages, _app: Starlette) -> AsyncIterator[None]:
     """Read the run that changed last while its owner still looks at the list."""
-    Thread(target=runs.warm, daemon=True).start()
+    timer = Timer(_HEAD_START_S, pages.visit)
+    timer.daemon = True
+    timer.start()
     yield
+    timer.cancel()
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -96,76 +138,6 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _answer_runs(runs: Runs, request: Request) -> Response:
     found = await run_in_threadpool(list_runs, runs)
     if request.url.path.endswith(".json"):
-        return Response(as_json({"runs": found}), media_type=TYPES["json"])
+        return Response(as_json({"runs": found}), media_type="application/json")
     values = {"title": "Runs", "runs": found, "root": runs.root.name, "run": None}
     return HTMLResponse(render("runs.html", values))
-
-
-def _endpoint(runs: Runs, page: Page, form: str) -> Callable[[Request], Any]:
-    async def answer(request: Request) -> Response:
-        return await run_in_threadpool(_answer, runs, page, form, request)  # noqa: PLW0108
-
-    return answer
-
-
-def _annotating(runs: Runs) -> Callable[[Request], Any]:
-    async def answer(request: Request) -> Response:
-        body = await request.body()
-        name = request.path_params["run"]
-        return await run_in_threadpool(
-            guarded, runs, "html", name, make=lambda: _annotate(runs, name, body)
-        )
-
-    return answer
-
-
-def _annotate(runs: Runs, name: str, body: bytes) -> Response:
-    """Write what a form sent, then lead back to where it was sent from."""
-    try:
-        fields = dict(parse_qsl(body.decode(errors="replace"), max_num_fields=_MOST_FIELDS))
-    except ValueError as error:
-        raise BadQueryError(f"form: more than {_MOST_FIELDS} fields found") from error
-    view = runs.view(name)
-    known = frozenset(one.id for one in view.log[0])
-    one = make_annotation(fields, view.groups, known=known)
-    append(view.log_path, one)
-    back, home = fields.get("back", ""), f"/r/{quote(name)}/"
-    if one.op in ("merge", "split"):  # the page it was sent from is gone
-        back = f"{home}quanta/{runs.view(name).successors(one.clusters[0])[0]}"
-    if one.op == "hide" or not back.startswith(home):
-        back = f"{home}annotations"
-    return RedirectResponse(back, 303)
-
-
-def _answer(runs: Runs, page: Page, form: str, request: Request) -> Response:
-    """Answer one request for a page of a run."""
-    path = dict(request.path_params)
-    name = path.pop("run")
-    query = Query(dict(request.query_params))
-
-    def make() -> Response:
-        view = runs.view(name)
-        missing = [kind for kind in page.needs if not view.has(kind)]
-        if missing:
-            raise KeyError(f"this run has no {', '.join(missing)} yet")
-        asked = Asked(view=view, query=query, path=path)
-        return _respond(page, page.show(asked), form, asked)
-
-    return guarded(runs, form, name, make=make)
-
-
-def _respond(page: Page, shown: Shown, form: str, asked: Asked) -> Response:
-    if form != "html":
-        return as_data(shown, form, name=page.name, empty=f"the page {page.name} has no table")
-    view = asked.view
-    values = {
-        "title": f"{shown.title} · {view.run.name}",
-        "heading": shown.title,
-        "run": view.run.name,
-        "page": page,
-        "menu": [each for each in PAGES if each.menu and view.has(*each.needs)],
-        "has_table": shown.table is not None,
-        "data": shown.data,
-        "html": shown.html,
-    }
-    return HTMLResponse(render(f"{page.name}.html", values))

@@ -1,4 +1,4 @@
-"""The drawing of a cluster's members over sizes, as SVG without a library."""
+"""Drawings of a cluster's curves, as SVG without a library."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,9 +8,10 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from quantascope.explorer.marks import short_number
+from quantascope.explorer.marks import WORDS, Axis, Chart, short_number
+from quantascope.families.series import Series
 
-__all__ = ["draw_members"]
+__all__ = ["draw_curve", "draw_members"]
 
 _WIDTH, _HEIGHT = 460, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 104, 12, 44
@@ -18,6 +19,40 @@ _LEAST_LOSS: Final = 1e-3
 """Least loss [nat] that is told apart in the drawing, whose scale is logarithmic."""
 
 Floats = NDArray[np.float64]
+
+
+def draw_curve(series: Series, learned: tuple[float, float, float] | None) -> Markup:
+    """Draw the mean loss of a cluster: every model, their mean, and when it was learned.
+
+    Parameters
+    ----------
+    series
+        One row, as `quantascope.explorer.scaling.cluster_series` gives it.
+    learned
+        Size or step at which it was learned and the ends of its interval; an end of 0 or
+        infinity is open.
+    """
+    here = series.x > 0
+    losses, means = np.asarray(series.losses[0], dtype=np.float64), series.level_means()[0]
+    words = WORDS[series.scale]
+    chart = Chart(
+        title=f"Mean loss of the cluster against {words}",
+        x=Axis.around(words, series.x[here], log=True),
+        y=Axis.around("mean loss [nat]", np.append(losses, means), zero=True),
+        width=_WIDTH,
+        height=300,
+    )
+    if learned is not None and math.isfinite(learned[0]):
+        at, lo, hi = learned
+        chart.span(lo if lo > 0 else None, hi if math.isfinite(hi) else None)
+        ends = np.array([chart.y.lo, chart.y.hi])
+        chart.line(np.array([at, at]), ends, kind="fit", title="learned, with its interval")
+    chart.line(series.x[here], means[here], title="mean over models")
+    column = here[series.level]
+    chart.dots(
+        series.x[series.level][column], losses[column], place=0, area=30.0, title="one model"
+    )
+    return chart.svg()
 
 
 def draw_members(

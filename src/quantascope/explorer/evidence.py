@@ -4,6 +4,7 @@ Each gives plain values, or nothing where the run does not have what it needs. T
 """
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Final
 
@@ -15,11 +16,12 @@ from quantascope.core.rng import hash_order
 from quantascope.reader.run import FEATURE_WORDS, Run
 from quantascope.reader.tokens import decode_tokens
 
-__all__ = ["Evidence", "verdict"]
+__all__ = ["Evidence", "first_by", "verdict"]
 
 _DRAWN: Final = 24
 """Members whose own curve is shown."""
 _BAND: Final = (0.1, 0.5, 0.9)
+_SCORES: Final = ("count", "log_odds", "z", "auc")
 
 Floats = NDArray[np.float64]
 
@@ -33,20 +35,25 @@ class Evidence:
         A run with clusters.
     models
         Its models at the last step of each training run.
+    losses_of
+        Gives the losses [nat] of all tokens under a model.
     """
 
-    def __init__(self, run: Run, models: pd.DataFrame) -> None:
-        self._run, self._models = run, models
+    def __init__(
+        self, run: Run, models: pd.DataFrame, losses_of: Callable[[int], NDArray[np.float32]]
+    ) -> None:
+        self._run, self._models, self._losses_of = run, models, losses_of
 
     def features(self, cluster: str) -> list[dict[str, Any]]:
         """List the n-grams that tell a cluster's predictions from others, best first."""
         rows = self._labels.iloc[self._label_rows.get(cluster, [])]
         vocab = self._run.vocab
+        columns = [rows[name].tolist() for name in ("feature", "token_ids", *_SCORES)]
         return [
-            {"feature": FEATURE_WORDS.get(row.feature, row.feature),
-             "text": "".join(decode_tokens([vocab.get(int(i), b"") for i in row.token_ids])),
-             "count": row.count, "log_odds": row.log_odds, "z": row.z, "auc": row.auc}
-            for row in rows.itertuples(index=False)
+            {"feature": FEATURE_WORDS.get(feature, feature),
+             "text": "".join(decode_tokens([vocab.get(int(i), b"") for i in ids])),
+             **dict(zip(_SCORES, scores, strict=True))}
+            for feature, ids, *scores in zip(*columns, strict=True)
         ]  # fmt: skip
 
     def over_sizes(self, preds: NDArray[np.int64]) -> dict[str, Any] | None:
@@ -66,18 +73,25 @@ class Evidence:
         sizes, place = np.unique(self._models["n_params"].to_numpy(), return_inverse=True)
         if len(sizes) < 2:
             return None
-        known, losses = self._clustered
-        mine = _by_size(losses[np.searchsorted(known, preds)].astype(np.float64), place)
+        mine = self._by_size(preds, place)
         mean = self._models["mean_loss_nats"].to_numpy(dtype=np.float64)
-        chosen = np.sort(np.argsort(hash_order(preds, seed=0), kind="stable")[:_DRAWN])
-        lo, middle, hi = np.quantile(mine, _BAND, axis=0)
+        chosen = np.sort(first_by(hash_order(preds, seed=0), _DRAWN))
+        lo, middle, hi = np.quantile(mine, _BAND, axis=1)
         return {
             "n_params": sizes.tolist(),
             "p10": lo.tolist(), "p50": middle.tolist(), "p90": hi.tolist(),
-            "mean": mine.mean(axis=0).tolist(), "of_all": _by_size(mean[None], place)[0].tolist(),
+            "mean": mine.mean(axis=1).tolist(),
+            "of_all": (np.bincount(place, weights=mean) / np.bincount(place)).tolist(),
             "members": [{"pred": p, "loss_nats": y} for p, y in
-                        zip(preds[chosen].tolist(), mine[chosen].tolist(), strict=True)],
+                        zip(preds[chosen].tolist(), mine[:, chosen].T.tolist(), strict=True)],
         }  # fmt: skip
+
+    def _by_size(self, preds: NDArray[np.int64], place: NDArray[np.integer]) -> Floats:
+        """Give the losses of predictions, averaged over models of one size; axes ``size pred``."""
+        found = np.zeros((int(place.max()) + 1, len(preds)))
+        for column, row in zip(self._models["model"].tolist(), place.tolist(), strict=True):
+            found[row] += self._losses_of(column)[preds]
+        return found / np.bincount(place)[:, None]
 
     @cached_property
     def _labels(self) -> pd.DataFrame:
@@ -86,15 +100,6 @@ class Evidence:
     @cached_property
     def _label_rows(self) -> dict[str, Any]:
         return dict(self._labels.groupby("cluster", sort=False).indices)
-
-    @cached_property
-    def _clustered(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Give all clustered predictions, ascending, and their losses under each model."""
-        preds = np.sort(self._run.members["pred"].to_numpy())
-        losses = np.empty((len(preds), len(self._models)), dtype=np.float32)
-        for i, j in enumerate(self._models["model"]):
-            losses[:, i] = np.asarray(self._run.losses[:, int(j)])[preds]
-        return preds, losses
 
 
 def verdict(row: dict[str, Any]) -> str:
@@ -113,9 +118,11 @@ def verdict(row: dict[str, Any]) -> str:
     )
 
 
-def _by_size(losses: Floats, place: NDArray[np.integer]) -> Floats:
-    """Average columns of the same size; axes ``row size``."""
-    n = np.bincount(place)
-    summed = np.zeros((len(losses), len(n)))
-    np.add.at(summed.T, place, losses.T)
-    return summed / n
+def first_by(key: NDArray[Any], n: int) -> NDArray[np.int64]:
+    """Give the places of the n lowest keys, ascending, without sorting all of them."""
+    if len(key) <= n:
+        return np.argsort(key, kind="stable")
+    near = np.flatnonzero(key <= np.partition(key, n - 1)[n - 1])
+    if len(near) < n:  # keys are missing
+        return np.argsort(key, kind="stable")[:n]
+    return near[np.argsort(key[near], kind="stable")][:n]

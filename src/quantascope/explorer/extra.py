@@ -1,14 +1,16 @@
 """Addresses beyond a run's pages: two runs beside each other, figures as files."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from quantascope.explorer.answers import as_data, guarded
+from quantascope.explorer.answers import as_data
+from quantascope.explorer.failures import guarded
 from quantascope.explorer.pages.compare import compare
 from quantascope.explorer.pages.figures import FORMS, answer_figure
 from quantascope.explorer.pages.map import MAP, answer_points
@@ -19,6 +21,10 @@ from quantascope.explorer.runs import Runs
 __all__ = ["extra_routes"]
 
 Make = Callable[[Runs, Request], Response]
+
+_SLOW: Final = ("svg", "png")
+_DRAWERS: Final = CapacityLimiter(2)
+"""Drawing takes long and one at a time: those who wait for it shall not keep pages waiting."""
 
 
 def extra_routes(runs: Runs) -> list[Route]:
@@ -34,7 +40,8 @@ def extra_routes(runs: Runs) -> list[Route]:
 def _route(path: str, runs: Runs, form: str, make: Make) -> Route:
     async def answer(request: Request) -> Response:
         name = request.path_params.get("run", "compare")
-        return await run_in_threadpool(guarded, runs, form, name, make=lambda: make(runs, request))
+        asked = partial(guarded, runs, form, name, make=lambda: make(runs, request))
+        return await to_thread.run_sync(asked, limiter=_DRAWERS if form in _SLOW else None)
 
     return Route(path, answer)
 

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from quantascope.core.errors import DataError
 from quantascope.explorer.kept import Kept
-from quantascope.explorer.scaling import cluster_series, mean_series
+from quantascope.explorer.scaling import cluster_curve
 from quantascope.explorer.view import View
 from quantascope.plots.families import plot_curve, plot_loss_density, plot_share_solved
 from quantascope.plots.figures import figure, lighten, plot_loss_scaling, plot_rank_frequency
@@ -128,21 +127,8 @@ def _draw_solved(view: View, _: str, ax: Axes) -> Axes:
     )
 
 
-def _over(view: View) -> Any:
-    for over in ("sizes", "steps"):
-        if mean_series(view, over) is not None:
-            return over
-    raise DataError("the models of this run differ neither in size nor in steps")
-
-
 def _draw_curve(view: View, cluster: str, ax: Axes) -> Axes:
-    over = _over(view)
-    series, when = cluster_series(view, cluster, over), view.emerged_over(over)
-    learned = None
-    if when is not None and cluster in when.keys:
-        at = int(np.flatnonzero(when.keys == cluster)[0])
-        if when.changed[at]:
-            learned = tuple(float(getattr(when.found, name)[at]) for name in ("at", "lo", "hi"))
+    series, learned = cluster_curve(view, cluster)
     return plot_curve(
         series.x,
         np.asarray(series.losses[0], dtype=np.float64),
@@ -150,12 +136,12 @@ def _draw_curve(view: View, cluster: str, ax: Axes) -> Axes:
         run=series.run,
         scale=series.scale,
         ax=ax,
-        learned=learned,  # type: ignore[arg-type]
+        learned=learned,
     )
 
 
 def _curve_table(view: View, cluster: str) -> pd.DataFrame:
-    series = cluster_series(view, cluster, _over(view))
+    series, _ = cluster_curve(view, cluster)
     x = series.x[series.level]
     return pd.DataFrame({series.scale: x, "run": series.run, "mean_loss_nats": series.losses[0]})
 

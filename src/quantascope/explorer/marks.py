@@ -12,9 +12,16 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-__all__ = ["SHAPES", "Axis", "Chart", "glyph", "short_number"]
+__all__ = ["SHAPES", "WORDS", "Axis", "Chart", "glyph", "short_number"]
 
 Floats = NDArray[np.floating[Any]]
+
+WORDS: Final = {
+    "n_params": "size [non-embedding parameters]",
+    "step": "training step",
+    "n_unique": "distinct training tokens",
+}
+"""Words for a scale, with its unit."""
 
 SHAPES: Final = ("circle", "square", "triangle", "diamond", "cross")
 _WIDTH, _HEIGHT = 760, 400
@@ -76,6 +83,7 @@ class Chart:
     y: Axis
     brush: bool = False
     """Whether a range of x can be chosen with the mouse."""
+    width: int = _WIDTH
     height: int = _HEIGHT
     parts: list[Markup] = field(default_factory=list)
 
@@ -99,7 +107,7 @@ class Chart:
     def span(self, lo: float | None, hi: float | None) -> None:
         """Mark a range of x; an open end reaches to the frame."""
         ends = np.array([self.x.lo if lo is None else lo, self.x.hi if hi is None else hi])
-        a, b = (_LEFT + (_WIDTH - _LEFT - _RIGHT) * np.clip(self.x.place(ends), 0, 1)).tolist()
+        a, b = (_LEFT + (self.width - _LEFT - _RIGHT) * np.clip(self.x.place(ends), 0, 1)).tolist()
         self._add(
             '<rect class="span" x="{}" y="{}" width="{}" height="{}"/>',
             f"{a:.1f}", _TOP, f"{max(b - a, 0):.1f}", self.height - _TOP - _BOTTOM,
@@ -182,18 +190,18 @@ class Chart:
         """Give the chart as an element."""
         brush = Markup("")
         if self.brush:
-            values = (_LEFT, _WIDTH - _RIGHT, self.x.lo, self.x.hi, int(self.x.log))
+            values = (_LEFT, self.width - _RIGHT, self.x.lo, self.x.hi, int(self.x.log))
             brush = Markup(' data-brush="{}"').format(" ".join(f"{v:.10g}" for v in values))
         head = Markup(
             '<svg class="chart" viewBox="0 0 {} {}" role="group" aria-label="{}"{}>'
-        ).format(_WIDTH, self.height, self.title, brush)
+        ).format(self.width, self.height, self.title, brush)
         return head + self._frame() + Markup("").join(self.parts) + Markup("</svg>")
 
     def _add(self, form: str, *values: Any) -> None:
         self.parts.append(Markup(form).format(*values))  # noqa: S704 -- forms are ours
 
     def _at(self, x: Floats, y: Floats) -> Floats:
-        across = _LEFT + (_WIDTH - _LEFT - _RIGHT) * np.clip(self.x.place(x), -0.1, 1.1)
+        across = _LEFT + (self.width - _LEFT - _RIGHT) * np.clip(self.x.place(x), -0.1, 1.1)
         up = (
             self.height
             - _BOTTOM
@@ -202,7 +210,7 @@ class Chart:
         return np.stack([across, up], axis=1)
 
     def _frame(self) -> Markup:
-        low, right = self.height - _BOTTOM, _WIDTH - _RIGHT
+        low, right = self.height - _BOTTOM, self.width - _RIGHT
         parts = [Markup('<path class="frame" d="M{} {}V{}H{}"/>').format(_LEFT, _TOP, low, right)]
         for value, words in self.x.ticks():
             a = f"{self._at(np.array([value]), np.array([self.y.lo]))[0, 0]:.1f}"

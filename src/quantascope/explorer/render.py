@@ -1,7 +1,6 @@
 """Templates, and the plain forms of a page's data: JSON, CSV, Parquet."""
 
 import hashlib
-import io
 import json
 import math
 from functools import cache
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup
 
 from quantascope import __version__
@@ -19,10 +17,9 @@ from quantascope.explorer.spark import bar
 from quantascope.explorer.words import SHADE_LEVELS, plain_label
 from quantascope.reader.tokens import name_controls, render_text, render_words
 
-__all__ = ["STATIC", "as_csv", "as_json", "as_parquet", "render"]
+__all__ = ["STATIC", "as_json", "render"]
 
 STATIC: Final = Path(__file__).with_name("static")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def render(template: str, values: dict[str, Any]) -> str:
@@ -76,27 +73,6 @@ def _asset(name: str) -> str:
 def as_json(data: Any) -> str:
     """Write plain values as JSON; what is not finite becomes null."""
     return json.dumps(plain(data), allow_nan=False, ensure_ascii=False)
-
-
-def as_csv(table: pd.DataFrame) -> str:
-    """Write a table as CSV that no spreadsheet takes for formulas."""
-    safe = table.copy()
-    for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = [_inert(value) for value in safe[name]]
-    return safe.to_csv(index=False)
-
-
-def as_parquet(table: pd.DataFrame) -> bytes:
-    """Write a table as Parquet."""
-    file = io.BytesIO()
-    table.to_parquet(file, index=False)
-    return file.getvalue()
-
-
-def _inert(value: Any) -> Any:
-    """Put a quote before texts that a spreadsheet would run."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _bar(share: float, count: int) -> Markup:

@@ -1,16 +1,18 @@
 """Which runs there are, each opened once and again whenever one of its stages changed."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from quantascope.core.errors import ArtefactError
-from quantascope.explorer.view import View
-from quantascope.reader.run import load
+from quantascope.explorer.kept import Kept
+from quantascope.store.folder import RunFolder
 from quantascope.store.manifest import MANIFEST
 from quantascope.store.schema import KINDS
+
+if TYPE_CHECKING:  # what reads runs loads slowly, and their list does without it
+    from quantascope.explorer.view import View
 
 __all__ = ["Runs"]
 
@@ -24,6 +26,7 @@ class Runs:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._open: dict[str, tuple[tuple[int, ...], View]] = {}
+        self._states: dict[str, tuple[tuple[int, ...], Kept]] = {}
         self._lock = Lock()
 
     def names(self) -> list[str]:
@@ -31,7 +34,29 @@ class Runs:
         paths = self._paths()
         return sorted(paths, key=lambda name: (-_changed(paths[name]), name))
 
-    def view(self, name: str) -> View:
+    def folder(self, name: str) -> RunFolder:
+        """Give the folder of a run, of which nothing is read.
+
+        Raises
+        ------
+        KeyError
+            If there is no run of this name.
+        ArtefactError
+            If the folder cannot be read, or a link leads out of it.
+        """
+        path = self._path(name)
+        self.state(name).get("links", lambda: _check_links(path, within=self.root))
+        return RunFolder(path)
+
+    def state(self, name: str) -> Kept:
+        """Give a place for what holds as long as no stage of a run changes."""
+        stamp = _stamp(self._path(name))
+        known = self._states.get(name)
+        if known is None or known[0] != stamp:
+            self._states[name] = known = stamp, Kept()
+        return known[1]
+
+    def view(self, name: str) -> "View":
         """Give a run; names are looked up, never joined to a path.
 
         Raises
@@ -41,17 +66,9 @@ class Runs:
         ArtefactError
             If the folder cannot be read, or a link leads out of it.
         """
-        path = self._paths().get(name)
-        if path is None:
-            raise KeyError("there is no such run")
+        path = self._path(name)
         with self._lock:  # so that many who ask at once open it once
             return self._opened(name, path)
-
-    def warm(self) -> None:
-        """Read what most pages of the run that changed last need; what fails, its pages say."""
-        with suppress(Exception):
-            view = self.view(self.names()[0])
-            _ = view.rows, view.places, view.neighbours
 
     def without_paths(self, said: str) -> str:
         """Take the place of the runs out of a message: what is shown names files within a run."""
@@ -59,11 +76,20 @@ class Runs:
             said = said.replace(f"{root}/", "").replace(str(root), "this folder")
         return said
 
-    def _opened(self, name: str, path: Path) -> View:
+    def _path(self, name: str) -> Path:
+        path = self._paths().get(name)
+        if path is None:
+            raise KeyError("there is no such run")
+        return path
+
+    def _opened(self, name: str, path: Path) -> "View":
+        from quantascope.explorer.view import View  # noqa: PLC0415 -- see above
+        from quantascope.reader.run import load  # noqa: PLC0415
+
         stamp = _stamp(path)
         known = self._open.get(name)
         if known is None or known[0] != stamp:
-            _check_links(path, within=self.root)
+            self.state(name).get("links", lambda: _check_links(path, within=self.root))
             same = known is not None and known[0][1:] == stamp[1:]  # but for the annotations
             run, of_run = (known[1].run, known[1].of_run) if known and same else (load(path), None)
             known = stamp, View(run, of_run)

@@ -1,6 +1,6 @@
 """Mean losses over sizes, steps or amounts of text: the series, the line through it, its parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from quantascope.families.curves import Checkpoints, LossCurves
 from quantascope.families.exponents import Measured, measure_exponent
 from quantascope.families.series import Series
 from quantascope.laws.powerlaw import fit_power_law
-from quantascope.reader.curves import Over, run_series
+from quantascope.reader.curves import Over, read_curves, run_series
 from quantascope.reader.decompose import run_decomposition
 from quantascope.store.collection import item_path, require_item
 from quantascope.store.tables import read_table
@@ -25,6 +25,7 @@ from quantascope.store.tables import read_table
 __all__ = [
     "SCALES",
     "Line",
+    "cluster_curve",
     "cluster_series",
     "forecast_of_cluster",
     "forecasts_of",
@@ -135,24 +136,68 @@ def cluster_series(view: View, cluster: str, over: Over) -> Series:
     return kept.get((cluster, over), lambda: _cluster_series(view, cluster, over))
 
 
+def cluster_curve(view: View, cluster: str) -> tuple[Series, tuple[float, float, float] | None]:
+    """Give a cluster's mean loss over sizes, or steps, and when it was learned, with interval.
+
+    Raises
+    ------
+    DataError
+        If the models differ in neither.
+    """
+    over = next((o for o in SCALES[:2] if mean_series(view, o) is not None), None)
+    if over is None:
+        raise DataError("the models of this run differ neither in size nor in steps")
+    series, when = cluster_series(view, cluster, over), view.emerged_over(over)
+    at = None if when is None else when.places.get(cluster)
+    if when is None or at is None or not when.changed[at]:
+        return series, None
+    found = when.found
+    return series, (float(found.at[at]), float(found.lo[at]), float(found.hi[at]))
+
+
 def _cluster_series(view: View, cluster: str, over: Over) -> Series:
-    curves = view.selected_curves
-    rows = np.searchsorted(curves.pred, view.groups[cluster].preds)
+    names, sizes, means = view.derived(
+        "mean-curves", ("curves", "clusters"), lambda: _mean_curves(view)
+    )
+    preds = view.groups[cluster].preds
+    code = view.run.membership.code_of(preds)
+    n = np.bincount(code[code >= 0], minlength=len(names))
+    if (code >= 0).all() and ((n == 0) | (n == sizes)).all():  # a union of whole clusters
+        return _series(view, n @ means / len(preds), over)
+    curves = read_curves(view.run.folder, which="selected")
+    rows = np.searchsorted(curves.pred, preds)
     return _series(view, curves.losses[rows].mean(axis=0, dtype=np.float64), over)
+
+
+def _mean_curves(view: View) -> tuple[list[str], NDArray[np.int64], Floats]:
+    """Average the curves of each cluster; names, sizes, and means with axes ``cluster model``."""
+    curves = read_curves(view.run.folder, which="selected")
+    names = view.run.membership.names
+    code = view.run.membership.code_of(curves.pred)
+    held = code >= 0
+    sizes = np.bincount(code[held], minlength=len(names))
+    sums = [
+        np.bincount(code[held], weights=column[held], minlength=len(names))
+        for column in curves.losses.T
+    ]
+    return names, sizes, np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None]
 
 
 def split(view: View, over: Over) -> Breakdown | str:
     """Split the drop of the mean loss over the run's own clusters, or say why not."""
     if not view.has("curves", "clusters", "fits"):
         return ""
-    return view.of_run.get(("split", over), lambda: _split(view, over))
+    stages = ("curves", "clusters", "fits")
+    return view.derived(f"split-{over}", stages, lambda: _split(view, over))
 
 
 def _split(view: View, over: Over) -> Breakdown | str:
     try:
-        return run_decomposition(view.run.folder, over=over, complete=False)
+        found = run_decomposition(view.run.folder, over=over, complete=False)
     except (QuantascopeError, ValueError) as error:
         return str(error)
+    parts = replace(found.found.parts, source=None, part=None)  # the losses of all predictions
+    return replace(found, found=replace(found.found, parts=parts))
 
 
 def share_of_drop(view: View, cluster: str) -> dict[str, Any] | None:

@@ -3,12 +3,10 @@
 Enter: a run. Nothing is written, and nothing is kept that the run's folder does not hold.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,44 +14,31 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
+from quantascope.explorer.contexts import Context, context_of
+from quantascope.explorer.derived import keep
 from quantascope.explorer.evidence import Evidence
+from quantascope.explorer.graph import Joined, count_edges
 from quantascope.explorer.kept import Kept
 from quantascope.explorer.regrouped import with_groups
 from quantascope.explorer.search import TextIndex
-from quantascope.explorer.words import SHADE_LEVELS, chips, plain_label, spelled
+from quantascope.explorer.words import chips, plain_label, spelled
 from quantascope.families.curves import LossCurves
 from quantascope.reader.annotations import FILE, Annotation, Group, read_log, replay
 from quantascope.reader.curves import Over, read_curves
 from quantascope.reader.families import Emerged, run_emergence
 from quantascope.reader.run import Run
-from quantascope.reader.tokens import decode_tokens, render_tokens, render_words
-from quantascope.store.check import stage_status
+from quantascope.reader.tokens import decode_tokens, render_words
 from quantascope.store.manifest import Manifest
 from quantascope.store.schema import WAY
-from quantascope.store.tables import read_table
+from quantascope.store.status import stage_status
 
 __all__ = ["Context", "Labels", "View"]
 
-_COLUMNS: Final = 16
-"""Models whose losses stay in memory: 4 MB a million predictions each."""
+T = TypeVar("T")
 
-
-@dataclass(frozen=True, kw_only=True)
-class Context:
-    """One prediction in its text."""
-
-    pred: int
-    doc: int
-    pos: int
-    source: str
-    text: str
-    target: str
-    loss_nats: float
-    html: Markup
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give all but the rendered form, as plain values."""
-        return {name: value for name, value in vars(self).items() if name != "html"}
+_COLUMNS: Final = 256 << 20
+"""Bytes of losses that stay in memory: 4 MB a million predictions and model."""
+_FEWEST: Final = 4
 
 
 class View:
@@ -103,20 +88,17 @@ class View:
 
     @cached_property
     def _replayed(self) -> tuple[dict[str, Group], list[Annotation]]:
-        return replay(self.log[0], self.of_run.get("members", self._members))
-
-    def _members(self) -> dict[str, NDArray[np.int64]]:
-        """Predictions of each cluster of the clustering, ascending."""
-        codes, names = pd.factorize(self.run.members["cluster"])
-        preds = self.run.members["pred"].to_numpy()
-        order = np.lexsort((preds, codes))
-        parts = np.split(preds[order], np.cumsum(np.bincount(codes))[:-1])
-        return dict(zip(names.tolist(), parts, strict=True))
+        return replay(self.log[0], self.of_run.get("members", self.run.membership.parts))
 
     @property
     def groups(self) -> dict[str, Group]:
         """Clusters by id, merged and split ones too."""
         return self._replayed[0]
+
+    @cached_property
+    def regrouped(self) -> bool:
+        """Whether somebody merged or split clusters."""
+        return any(group.parents for group in self.groups.values())
 
     @property
     def lost(self) -> list[Annotation]:
@@ -131,10 +113,12 @@ class View:
         table = base.reindex([group.id for group in groups])
         table.index.name = "cluster"
         table["size"] = [len(group.preds) for group in groups]
-        if any(group.parents for group in groups):  # else ranks are those of the clustering
+        if self.regrouped:  # else ranks are those of the clustering
             table["rank"] = np.arange(1, len(groups) + 1)
+        labels = table["label"].tolist()
         table["label"] = [
-            group.name or self._label(group, table["label"].loc[group.id]) for group in groups
+            group.name or self._label(group, label)
+            for group, label in zip(groups, labels, strict=True)
         ]
         table["named"] = [bool(group.name) for group in groups]
         table["tags"] = [", ".join(group.tags) for group in groups]
@@ -157,8 +141,7 @@ class View:
         if self.emerged is None:
             return
         when = self.emerged
-        place = {key: i for i, key in enumerate(when.keys)}
-        rows = np.array([place.get(cluster, -1) for cluster in table["cluster"]])
+        rows = np.array([when.places.get(name, -1) for name in table["cluster"]], dtype=np.int64)
         for name in ("at", "lo", "hi", "width"):
             values = getattr(when.found, name)[rows]
             table[f"learned_{name}"] = np.where(rows < 0, np.nan, values)
@@ -206,13 +189,18 @@ class View:
         """
         if not self.has("curves", "clusters"):
             return None
-        own = self.of_run.get(("emerged", over), lambda: self._emerged(over))
+        stages = ("curves", "clusters")
+        own = self.derived(f"learned-{over}", stages, lambda: self._emerged(over))
         if own is None or not self.by_hand:
             return own
         made = self.by_hand
         return self.kept.get(
             ("emerged", over), lambda: with_groups(own, self.selected_curves, made, over=over)
         )
+
+    def derived(self, name: str, stages: tuple[str, ...], make: Callable[[], T]) -> T:
+        """Give what takes long to compute from stages of the run, in memory and on disk kept."""
+        return self.of_run.get(("derived", name), lambda: keep(self.run.folder, name, stages, make))
 
     @cached_property
     def by_hand(self) -> list[Group]:
@@ -234,34 +222,23 @@ class View:
     @property
     def evidence(self) -> Evidence:
         """What the run holds for and against its clusters."""
-        found: Evidence = self.of_run.get("evidence", lambda: Evidence(self.run, self.finished))
-        return found
+        return self.of_run.get("evidence", self._evidence)
+
+    def _evidence(self) -> Evidence:
+        return Evidence(self.run, self.finished, self.losses_of)
 
     @property
-    def neighbours(self) -> dict[str, Counter[str]]:
-        """Count, for each cluster, the edges of the graph that lead to each other one."""
+    def joined(self) -> Joined | None:
+        """Edges of the graph between clusters; None where the run has no graph."""
         if not self.has("graph"):
-            return {}
-        return self.of_run.get("neighbours", self._neighbours)
+            return None
+        if self.regrouped:
+            return self.kept.get("joined", self._joined)
+        return self.derived("edges", ("graph", "clusters"), self._joined)
 
-    def _place_of_rows(self, ids: list[str]) -> NDArray[np.int32]:
-        """Place in `ids` of the cluster of each selected prediction, -1 for none."""
-        codes = pd.Categorical(self.run.members["cluster"], ids).codes
-        of_token = np.full(len(self.run.tokens), -1, dtype=np.int32)
-        of_token[self.run.members["pred"].to_numpy()] = codes
-        return of_token[self.run.selection["pred"].to_numpy()]
-
-    def _neighbours(self) -> dict[str, Counter[str]]:
-        ids = self.run.clusters["cluster"].tolist()
-        place = self._place_of_rows(ids)
-        edges = read_table(self.run.folder.stage("graph"), "edges.parquet")
-        a, b = place[edges["row"].to_numpy()], place[edges["column"].to_numpy()]
-        kept = (a != b) & (a >= 0) & (b >= 0)
-        pairs, n = np.unique(a[kept].astype(np.int64) * len(ids) + b[kept], return_counts=True)
-        found: dict[str, Counter[str]] = defaultdict(Counter)
-        for pair, count in zip(pairs.tolist(), n.tolist(), strict=True):
-            found[ids[pair // len(ids)]][ids[pair % len(ids)]] = count
-        return found
+    def _joined(self) -> Joined:
+        groups = self.groups
+        return count_edges(self.run, {name: groups[name].preds for name in sorted(groups)})
 
     @cached_property
     def finished(self) -> pd.DataFrame:
@@ -283,7 +260,8 @@ class View:
 
     def losses_of(self, model: int) -> NDArray[np.float32]:
         """Losses [nat] of all predictions under a model; those last asked for stay in memory."""
-        kept = self.of_run.get("columns", lambda: Kept(_COLUMNS))
+        most = max(_COLUMNS // (4 * max(len(self.run.tokens), 1)), _FEWEST)
+        kept = self.of_run.get("columns", lambda: Kept(most))
         return kept.get(model, lambda: np.asarray(self.run.losses[:, model]))
 
     @cached_property
@@ -326,25 +304,9 @@ class View:
         model
             Column of the model.
         """
-        run, column = self.run, self.losses_of(model)
+        losses = self.losses_of(model)
         for pred in preds.tolist():
-            one = run.pred(pred)
-            doc = one.doc
-            start = max(int(run.offsets[doc]), pred - before)
-            stop = min(int(run.offsets[doc + 1]), pred + 1 + after)
-            losses = column[start:stop]
-            pieces = [run.vocab.get(int(i), b"") for i in run.tokens[start:stop]]
-            level = np.where(np.isnan(losses), 0, np.searchsorted(SHADE_LEVELS, losses))
-            yield Context(
-                pred=pred,
-                doc=doc,
-                pos=one.pos,
-                source=one.source,
-                text=one.text,
-                target=one.target,
-                loss_nats=float(losses[pred - start]),
-                html=render_tokens(pieces, pred - start, level=level.tolist()),
-            )
+            yield context_of(self.run, pred, losses, before=before, after=after)
 
 
 class Labels(dict[str, Markup]):

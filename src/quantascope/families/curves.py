@@ -144,7 +144,8 @@ def make_curves(
             f"losses: shape {losses.shape} found; {len(pred)} predictions and "
             f"{len(checkpoints)} checkpoints need ({len(pred)}, {len(checkpoints)})"
         )
-    if len(np.unique(pred)) < len(pred):
+    ascending = np.sort(pred)  # for distinct numbers faster than `np.unique`
+    if (ascending[1:] == ascending[:-1]).any():
         raise DataError("pred: a prediction stands there twice; each may have one row")
     check_checkpoints(checkpoints)
     for start in range(0, len(losses), _BLOCK):

@@ -13,9 +13,9 @@ import numpy as np
 
 from quantascope.pipeline.config import RunConfig, stage_config
 from quantascope.pipeline.runner import plan_run
-from quantascope.store.check import stage_status
 from quantascope.store.folder import RunFolder
 from quantascope.store.schema import WAY
+from quantascope.store.status import stage_status
 
 __all__ = ["describe_plan"]
 

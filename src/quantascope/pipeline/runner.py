@@ -13,10 +13,11 @@ from quantascope.pipeline.config import RunConfig, dump_config, stage_config
 from quantascope.pipeline.context import StageContext
 from quantascope.pipeline.executor import Executor
 from quantascope.pipeline.stages import STAGES
-from quantascope.store.check import StageStatus, file_damage, stage_status
+from quantascope.store.check import file_damage
 from quantascope.store.folder import RunFolder
 from quantascope.store.manifest import Manifest
 from quantascope.store.schema import KINDS, WAY
+from quantascope.store.status import StageStatus, stage_status
 
 __all__ = ["plan_run", "run_stages", "write_config"]
 

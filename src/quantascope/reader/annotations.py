@@ -149,7 +149,7 @@ def replay(
     annotations
         In the order of their times.
     members
-        Predictions of each cluster of the clustering.
+        Predictions of each cluster of the clustering, ascending.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def replay(
     """
     known = list(annotations)
     undone = _undone(known)
-    state = _State({name: Group(id=name, preds=np.sort(preds)) for name, preds in members.items()})
+    state = _State({name: Group(id=name, preds=preds) for name, preds in members.items()})
     for one in known:
         if one.id not in undone and one.op != "undo":
             _apply(state, one)

@@ -15,8 +15,8 @@ from quantascope.families.curves import Checkpoints, LossCurves, make_curves
 from quantascope.families.distribution import FIRST_BIN, LossDistribution
 from quantascope.families.series import Series, over_data, over_sizes, over_steps
 from quantascope.store.arrays import open_array
-from quantascope.store.check import stage_status
 from quantascope.store.folder import RunFolder
+from quantascope.store.status import stage_status
 from quantascope.store.tables import read_table
 
 __all__ = [

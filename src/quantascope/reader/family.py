@@ -14,9 +14,10 @@ from quantascope.core.errors import DataError
 from quantascope.families.shares import wilson_interval
 from quantascope.laws.powerlaw import PowerLawFit, fit_power_law
 from quantascope.reader.curves import read_curves, read_distribution
-from quantascope.reader.families import run_emergence, run_genicity
-from quantascope.store.check import stage_status
+from quantascope.reader.families import run_emergence
+from quantascope.reader.genicity import run_genicity
 from quantascope.store.folder import RunFolder
+from quantascope.store.status import stage_status
 
 __all__ = ["FamilyFindings", "family_findings"]
 

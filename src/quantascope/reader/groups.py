@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from quantascope.core.errors import ArtefactError, DataError
 from quantascope.families.ngrams import group_ngrams
+from quantascope.reader.membership import read_membership
 from quantascope.reader.tokens import decode_tokens
 from quantascope.store.arrays import open_array
 from quantascope.store.folder import RunFolder
@@ -117,12 +118,11 @@ def _clusters(run: RunFolder, pred: NDArray[np.int64]) -> Groups:
     default = run.require("clusters").facts["default"]
     ranked = read_table(run.stage("clusters"), "clusters.parquet").to_pandas()
     ranked = ranked[ranked["clustering"] == default].sort_values("rank")
-    members = read_table(run.stage("clusters"), "members.parquet").to_pandas()
-    members = members[members["clustering"] == default]
     ids = ranked["cluster"].astype(str).to_numpy().astype(np.str_)
-    place = dict(zip(ids.tolist(), range(len(ids)), strict=True))
-    of_pred = dict(zip(members["pred"], members["cluster"].astype(str).map(place), strict=True))
-    group = np.array([of_pred.get(p, -1) for p in pred.tolist()], dtype=np.int64)
+    members = read_membership(run)
+    rank = {name: i for i, name in enumerate(ids.tolist())}
+    place = np.array([*(rank.get(name, -1) for name in members.names), -1], dtype=np.int64)
+    group = place[members.code_of(pred)]
     size = ranked["size"].to_numpy(dtype=np.float64)
     return _nonempty("cluster", ids, group, size / size.sum(), "the clustered predictions")
 

@@ -19,8 +19,8 @@ from quantascope.families.probes import SkillMeans, metric_verdicts, skill_means
 from quantascope.families.series import Series
 from quantascope.reader.curves import Over, run_series, size_of_steps
 from quantascope.store.arrays import open_array
-from quantascope.store.check import stage_status
 from quantascope.store.folder import RunFolder
+from quantascope.store.status import stage_status
 from quantascope.store.tables import read_table
 
 __all__ = [

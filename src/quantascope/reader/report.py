@@ -28,8 +28,8 @@ from quantascope.plots.figures import (
 )
 from quantascope.reader.conclusions import conclusions
 from quantascope.reader.run import Cluster, Run, load
-from quantascope.store.check import stage_status
 from quantascope.store.schema import WAY
+from quantascope.store.status import stage_status
 
 __all__ = ["REPORT", "write_report"]
 

@@ -5,23 +5,22 @@ with that id. Nothing here writes, and nothing loads torch.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from quantascope.core.errors import ArtefactError
-from quantascope.core.rng import hash_order
 from quantascope.families.curves import LossCurves
 from quantascope.reader.curves import read_curves
-from quantascope.reader.notebook import cluster_html, fit_html, pred_html, run_html
+from quantascope.reader.membership import Membership, read_membership
+from quantascope.reader.notebook import run_html
+from quantascope.reader.objects import Cluster, Fit, Pred
 from quantascope.reader.probes import Probes, read_probes
-from quantascope.reader.tokens import decode_tokens, render_context, render_text
+from quantascope.reader.tokens import decode_tokens
 from quantascope.store.arrays import open_array
 from quantascope.store.folder import RunFolder
 from quantascope.store.manifest import Manifest
@@ -29,8 +28,6 @@ from quantascope.store.tables import read_table
 
 __all__ = ["FEATURE_WORDS", "Cluster", "Fit", "Pred", "Run", "load"]
 
-_TOKENS_BEFORE = 64
-_TOKENS_AFTER = 12
 FEATURE_WORDS = {
     "next": "predicts",
     "last": "after",
@@ -100,8 +97,7 @@ class Run:
     @cached_property
     def tokens(self) -> NDArray[np.int32]:
         """Flat token ids, memory-mapped; axis ``token``."""
-        tokens: NDArray[np.int32] = self.array("corpus", "tokens.npy")
-        return tokens
+        return np.asarray(self.array("corpus", "tokens.npy"))  # a plain view: quick to index
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
@@ -120,6 +116,11 @@ class Run:
         return self.table("corpus", "docs")
 
     @cached_property
+    def sources(self) -> tuple[Any, NDArray[np.int64]]:
+        """Source of each document, and the offset in it: two columns of `docs`."""
+        return self.docs["source"].array, self.docs["source_offset"].to_numpy()
+
+    @cached_property
     def models(self) -> pd.DataFrame:
         """Models with size and mean loss [nat], smallest first."""
         models = self.table("losses", "models")
@@ -134,6 +135,13 @@ class Run:
     def selection(self) -> pd.DataFrame:
         """Selected predictions, in seeded order."""
         return self.table("selection", "preds")
+
+    @cached_property
+    def selected(self) -> NDArray[np.int64]:
+        """Selected predictions alone, in seeded order: the rows of sketch and graph."""
+        self.folder.require("selection")
+        table = read_table(self.folder.stage("selection"), "preds.parquet", ["pred"])
+        return table["pred"].to_numpy()
 
     @cached_property
     def clusterings(self) -> pd.DataFrame:
@@ -167,6 +175,11 @@ class Run:
         return mine[["pred", "cluster"]].astype({"cluster": str}).reset_index(drop=True)
 
     @cached_property
+    def membership(self) -> Membership:
+        """The same as arrays."""
+        return read_membership(self.folder)
+
+    @cached_property
     def labels(self) -> pd.DataFrame:
         """Label features of each cluster, best first; empty where the stage is absent."""
         if self.folder.manifest("labels") is None:
@@ -178,7 +191,7 @@ class Run:
         """Fitted exponents with intervals, ranges and methods; index ``name``."""
         return self.table("fits", "fits").set_index("name")
 
-    def fit(self, name: str) -> "Fit":
+    def fit(self, name: str) -> Fit:
         """Give a fitted exponent by its name.
 
         Raises
@@ -240,7 +253,7 @@ class Run:
         """Say a cluster's label in words: its best features, tokens in quotes."""
         return "; ".join(f"{word} {text!r}" for word, text in self.label_parts(cluster))
 
-    def pred(self, pred: int) -> "Pred":
+    def pred(self, pred: int) -> Pred:
         """Give one prediction by its index.
 
         Raises
@@ -252,7 +265,7 @@ class Run:
             raise IndexError(f"pred {pred}: the run has tokens 0 to {len(self.tokens) - 1}")
         return Pred(self, int(pred))
 
-    def __getitem__(self, key: int | str) -> "Cluster":
+    def __getitem__(self, key: int | str) -> Cluster:
         """Give a cluster of the default clustering by rank (from 1) or id."""
         table = self.clusters
         column = "rank" if isinstance(key, int) else "cluster"
@@ -265,7 +278,7 @@ class Run:
         """Count the clusters of the default clustering."""
         return len(self.clusters)
 
-    def __iter__(self) -> "Iterator[Cluster]":
+    def __iter__(self) -> Iterator[Cluster]:
         """Go through the clusters by rank."""
         return (Cluster(self, str(row["cluster"]), row) for _, row in self.clusters.iterrows())
 
@@ -276,147 +289,3 @@ class Run:
     def _repr_html_(self) -> str:
         """Show text, models, exponents and the largest clusters, for notebooks."""
         return run_html(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """A fitted exponent."""
-
-    name: str
-    estimate: float
-    lo: float
-    """Ends of its 95 % interval; NaN or infinite where the data set none."""
-    hi: float
-    range_lo: float
-    """Ends of the range that was fitted."""
-    range_hi: float
-    n_points: int
-    method: str
-    identified: bool
-    calibrated: bool
-    reason: str
-    """Why it is not identified or not calibrated; empty where there is nothing to say."""
-
-    def _repr_html_(self) -> str:
-        """Show it as a table of one row, for notebooks."""
-        return fit_html(self)
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """One cluster of the default clustering."""
-
-    run: Run
-    id: str
-    """Identity: ``c`` and eight hex digits."""
-    row: pd.Series = field(compare=False, repr=False)
-    """Its row of `Run.clusters`."""
-
-    @property
-    def rank(self) -> int:
-        """Place by size, from 1."""
-        return int(self.row["rank"])
-
-    @property
-    def size(self) -> int:
-        """Predictions in it."""
-        return int(self.row["size"])
-
-    @property
-    def label(self) -> str:
-        """Label from counts."""
-        return str(self.row["label"])
-
-    def label_html(self) -> Markup:
-        """Render the label: words plain, tokens escaped with their white space visible."""
-        parts = [
-            Markup("{} <code>{}</code>").format(word, render_text(text, max_chars=40))
-            for word, text in self.run.label_parts(self.id)
-        ]
-        return Markup("; ").join(parts) if parts else Markup("no label")
-
-    @property
-    def preds(self) -> NDArray[np.int64]:
-        """Its predictions, in a fixed shuffled order."""
-        members = self.run.members
-        mine = members.loc[members["cluster"] == self.id, "pred"].to_numpy()
-        return mine[np.argsort(hash_order(mine, seed=0))]
-
-    def contexts(self, n: int = 20) -> "list[Pred]":
-        """Give the first n of its predictions, in a fixed shuffled order."""
-        return [self.run.pred(int(pred)) for pred in self.preds[:n]]
-
-    def __repr__(self) -> str:
-        """Say id, rank, size and label."""
-        return f"Cluster({self.id}, rank {self.rank}, size {self.size}, {self.label})"
-
-    def _repr_html_(self) -> str:
-        """Show label, evidence and contexts, for notebooks."""
-        return cluster_html(self)
-
-
-@dataclass(frozen=True)
-class Pred:
-    """One next-token prediction: its text, where it came from, its losses."""
-
-    run: Run
-    index: int
-
-    @property
-    def doc(self) -> int:
-        """Document it stands in."""
-        return int(np.searchsorted(self.run.offsets, self.index, side="right")) - 1
-
-    @property
-    def pos(self) -> int:
-        """Position of the predicted token in its document."""
-        return self.index - int(self.run.offsets[self.doc])
-
-    @property
-    def source(self) -> str:
-        """Where the document came from, with the character offset."""
-        docs, doc = self.run.docs, self.doc
-        return f"{docs['source'].iat[doc]}@{docs['source_offset'].iat[doc]}"
-
-    @property
-    def target(self) -> str:
-        """The predicted token's text."""
-        return "".join(decode_tokens([self._bytes(self.index)]))
-
-    @property
-    def text(self) -> str:
-        """Text before the target."""
-        start = max(int(self.run.offsets[self.doc]), self.index - _TOKENS_BEFORE)
-        return "".join(decode_tokens([self._bytes(i) for i in range(start, self.index)]))
-
-    @property
-    def losses(self) -> pd.Series:
-        """Loss [nat] under each model."""
-        values = np.asarray(self.run.losses[self.index, :])
-        models = self.run.models
-        return pd.Series(values[models["model"].to_numpy()], index=models["name"])
-
-    def html(self, *, before: int = _TOKENS_BEFORE, after: int = _TOKENS_AFTER) -> Markup:
-        """Render its context, escaped, the target boxed.
-
-        Parameters
-        ----------
-        before, after
-            Tokens shown on each side.
-        """
-        doc = self.doc
-        start = max(int(self.run.offsets[doc]), self.index - before)
-        stop = min(int(self.run.offsets[doc + 1]), self.index + 1 + after)
-        pieces = [self._bytes(i) for i in range(start, stop)]
-        return render_context(pieces, self.index - start)
-
-    def __repr__(self) -> str:
-        """Say index, source and the text's end."""
-        return f"Pred({self.index}, {self.source}, …{self.text[-40:]!r} -> {self.target!r})"
-
-    def _repr_html_(self) -> str:
-        """Show its context and losses, for notebooks."""
-        return pred_html(self)
-
-    def _bytes(self, index: int) -> bytes:
-        return self.run.vocab.get(int(self.run.tokens[index]), b"")

@@ -7,6 +7,7 @@ characters are shown by their code, and every piece is bounded.
 import codecs
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from markupsafe import Markup, escape
@@ -148,10 +149,16 @@ def render_tokens(pieces: Sequence[bytes], target: int, *, level: Sequence[int])
     texts[target] = texts[target] or "⟨part of a character⟩"
     return Markup(
         "".join(
-            f'<{tag} class="l{int(shade)}">{escape(visible(text))}</{tag}>'
+            f'<{tag} class="l{int(shade)}">{_shown(text)}</{tag}>'
             for tag, shade, text in zip(tags, level, texts, strict=True)
         )
     )
+
+
+@lru_cache(1 << 16)
+def _shown(text: str) -> Markup:
+    """Escape a token; the same tokens come again and again."""
+    return escape(visible(text))
 
 
 def _named(character: str) -> str:

@@ -1,9 +1,4 @@
-"""Status and validation of a run folder: what stands, what is stale and why, what is damaged."""
-
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+"""Validation of a run folder: what is damaged, and which stages do not belong together."""
 
 from quantascope.core.errors import QuantascopeError
 from quantascope.store.arrays import open_array
@@ -11,60 +6,13 @@ from quantascope.store.collection import collection_damage
 from quantascope.store.digest import digest_file
 from quantascope.store.folder import RunFolder
 from quantascope.store.invariants import INVARIANTS
-from quantascope.store.manifest import MANIFEST, Manifest, data_files
+from quantascope.store.manifest import MANIFEST, data_files
 from quantascope.store.schema import COLLECTIONS, KINDS
+from quantascope.store.status import why_stale
 from quantascope.store.tables import read_table
 from quantascope.store.truth import TRUTH_FILE, check_truth, read_truth
 
-__all__ = ["Configs", "StageStatus", "file_damage", "stage_status", "validate_run"]
-
-
-@dataclass(frozen=True)
-class StageStatus:
-    """State of one stage.
-
-    `state` is ``done``, ``stale``, ``partial``, ``missing`` or ``damaged``; `why` says more.
-    """
-
-    kind: str
-    state: str
-    n_bytes: int
-    age_s: float | None
-    why: str
-
-
-Configs = Mapping[str, dict[str, Any]]
-"""By stage, the config as the run's ``run.toml`` resolves it."""
-
-
-def stage_status(run: RunFolder, kind: str, configs: Configs) -> StageStatus:
-    """Say how a stage stands against the config the run has now.
-
-    Parameters
-    ----------
-    run
-        The run.
-    kind
-        One of ``KINDS``.
-    configs
-        Configs now in force; for stages that are not in it, parents alone are compared.
-
-    Returns
-    -------
-    StageStatus
-        With the reason where the stage would be redone.
-    """
-    try:
-        manifest = run.manifest(kind)
-    except QuantascopeError as error:
-        return StageStatus(kind, "damaged", 0, None, str(error))
-    if manifest is None:
-        state = "partial" if run.in_work(kind) else "missing"
-        why = "stopped midway; run resumes it" if state == "partial" else ""
-        return StageStatus(kind, state, 0, None, why)
-    why = _why_stale(run, manifest, configs)
-    age = time.time() - float(manifest.made.get("time", 0.0))
-    return StageStatus(kind, "stale" if why else "done", manifest.n_bytes, age, why)
+__all__ = ["file_damage", "validate_run"]
 
 
 def validate_run(run: RunFolder) -> list[str]:
@@ -83,7 +31,7 @@ def validate_run(run: RunFolder) -> list[str]:
         found = list(_stage_damage(run, kind))
         whole = not found and all(parent in sound for parent in spec.parents)
         # a stale artefact is sound in itself, but its parents are no longer those it came from
-        if whole and not _why_stale(run, run.require(kind), {}):
+        if whole and not why_stale(run, run.require(kind), {}):
             found = [f"{run.stage(kind) / name}: {text}" for name, text in INVARIANTS[kind](run)]
             sound |= {kind} if not found else set()
         damage += found
@@ -107,29 +55,6 @@ def _truth_damage(run: RunFolder, sound: set[str]) -> list[str]:
         return [f"{path}: {text}" for text in check_truth(read_truth(run.root), n_tokens=n_tokens)]
     except QuantascopeError as error:
         return [str(error)]
-
-
-def _why_stale(run: RunFolder, manifest: Manifest, configs: Configs) -> str:
-    config = configs.get(manifest.kind)
-    if config is not None and config != manifest.config:
-        changed = sorted(
-            key
-            for key in config.keys() | manifest.config.keys()
-            if config.get(key) != manifest.config.get(key)
-        )
-        return "config changed: " + ", ".join(changed)
-    for parent, digest in manifest.parents.items():
-        try:
-            now = run.manifest(parent)
-        except QuantascopeError:
-            return f"parent {parent} is damaged"
-        if now is None:
-            return f"parent {parent} is missing"
-        if now.digest != digest:
-            return f"parent {parent} changed"
-        if why := _why_stale(run, now, configs):
-            return f"parent {parent} is stale ({why})"
-    return ""
 
 
 def _stage_damage(run: RunFolder, kind: str) -> list[str]:

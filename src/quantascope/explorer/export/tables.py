@@ -11,7 +11,7 @@ from quantascope.explorer.export.place import write
 from quantascope.explorer.export.plan import Plan, menu_pages
 from quantascope.explorer.export.site import Site
 from quantascope.explorer.export.still import twin_of
-from quantascope.explorer.render import as_csv, as_parquet
+from quantascope.explorer.files import as_csv, as_parquet
 from quantascope.explorer.view import View
 from quantascope.reader.run import load
 

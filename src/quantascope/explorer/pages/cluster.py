@@ -1,19 +1,21 @@
 """One cluster with its evidence: contexts, tokens, curves, when it was learned, its neighbours."""
 
 import math
-from collections import Counter
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from quantascope.core.errors import DataError
 from quantascope.core.rng import hash_order
-from quantascope.explorer.curves import draw_members
-from quantascope.explorer.evidence import verdict
+from quantascope.explorer.curves import draw_curve, draw_members
+from quantascope.explorer.evidence import first_by, verdict
+from quantascope.explorer.kept import Kept
 from quantascope.explorer.pages.figures import figures_of
 from quantascope.explorer.pages.page import Asked, Page, Shown
-from quantascope.explorer.scaling import foretold, share_of_drop
+from quantascope.explorer.scaling import cluster_curve, foretold, share_of_drop
 from quantascope.explorer.view import View
 from quantascope.reader.annotations import Group
 
@@ -23,6 +25,8 @@ _MOST_CONTEXTS: Final = 100
 _MOST_BEFORE: Final = 256
 _BARS: Final = 10
 _NEIGHBOURS: Final = 8
+_MOST_KEPT: Final = 1_000
+"""Clusters of which the counts over all members are kept."""
 _CARD: Final = (
     "rank", "size", "share", "label", "auc", "stability", "mean_similarity", "null_similarity",
     "coherent", "n_documents", "loss_first", "loss_last", "learned_at", "learned_lo", "learned_hi",
@@ -46,16 +50,17 @@ def show(asked: Asked) -> Shown:
     model = view.model(query.text("at"))
     preds = _first(view, group.preds, n, order=order, model=model)
     shown = list(view.contexts(preds, before=before, model=model))
-    members = view.evidence.over_sizes(group.preds)
+    found = view.kept.get("members", lambda: Kept(most=_MOST_KEPT)).get(
+        group.id, lambda: _counted(view, group.preds, row)
+    )
     data: dict[str, Any] = {
         "cluster": group.id,
         **{name: row[name] for name in _CARD if name in row},
         "tags": list(group.tags), "parents": list(group.parents), "overlap": group.overlap,
         "notes": [{"author": n.author, "time": n.time, "text": n.text} for n in group.notes],
-        "next": _tokens(view, group.preds),
-        "last": _tokens(view, group.preds - 1),
+        "next": found["next"], "last": found["last"],
         "features": view.evidence.features(group.id),
-        "curve": _curve(view, group.id), "members": members,
+        "curve": _curve(view, group.id), "members": found["members"],
         "beside_chance": verdict(row), "drop": share_of_drop(view, group.id),
         "forecasts": foretold(view, group.id),
         "neighbours": _neighbours(view, group.id),
@@ -70,10 +75,14 @@ def show(asked: Asked) -> Shown:
         data=data,
         html={
             "label": view.labels_html[group.id],
-            "members": None if members is None else draw_members(members, learned=_learned(row)),
+            "members": found["drawn"],
             "neighbours": [view.labels_html[each["cluster"]] for each in data["neighbours"]],
             "came": any(each["came_nats"] is not None for each in data["forecasts"]),
-            "figures": figures_of(view, cluster=group.id),
+            "figures": (
+                _figures(view, group.id)
+                if found["members"] is None
+                else figures_of(view, cluster=group.id)
+            ),
             "contexts": [context.html for context in shown],
         },
         table=pd.DataFrame({"pred": group.preds}),
@@ -85,6 +94,15 @@ def _learned(row: dict[str, Any]) -> tuple[float, float, float] | None:
     if not row.get("changes") or math.isnan(row["learned_at"]):
         return None
     return row["learned_at"], row["learned_lo"], row["learned_hi"]
+
+
+def _counted(view: View, preds: NDArray[np.int64], row: dict[str, Any]) -> dict[str, Any]:
+    """Gather what takes all members to tell."""
+    members = view.evidence.over_sizes(preds)
+    return {
+        "next": _tokens(view, preds), "last": _tokens(view, preds - 1), "members": members,
+        "drawn": None if found["members"] is None else draw_members(members, learned=_learned(row)),
+    }  # fmt: skip
 
 
 def _found(view: View, name: str) -> tuple[dict[str, Any], Group]:
@@ -109,12 +127,18 @@ def _first(
         key: NDArray[Any] = -view.losses_of(model)[preds]
     else:  # the order of ``Cluster.contexts``
         key = hash_order(preds, seed=0)
-    if len(preds) > n:
-        highest = np.partition(key, n - 1)[n - 1]
-        near = key <= highest
-        if near.sum() >= n:  # not so where losses are missing
-            preds, key = preds[near], key[near]
-    return preds[np.argsort(key, kind="stable")][:n]
+    return preds[first_by(key, n)]
+
+
+def _figures(view: View, cluster: str) -> list[dict[str, Any]]:
+    """List the figures; what the page shows of the curve is drawn in it, for it comes faster."""
+    found = figures_of(view, cluster=cluster)
+    with suppress(DataError):
+        curve = view.kept.get("curves", lambda: Kept(most=_MOST_KEPT)).get(
+            cluster, lambda: draw_curve(*cluster_curve(view, cluster))
+        )
+        return [one | {"drawn": curve} if one["name"] == "curve" else one for one in found]
+    return found
 
 
 def _tokens(view: View, at: NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -140,11 +164,9 @@ def _curve(view: View, cluster: str) -> list[dict[str, Any]]:
 
 def _neighbours(view: View, cluster: str) -> list[dict[str, Any]]:
     """Give the clusters that most edges of the graph lead to."""
-    found = [
-        (view.rows[other], n)
-        for other, n in view.neighbours.get(cluster, Counter()).most_common()
-        if other in view.rows
-    ]
+    joined = view.joined
+    near = [] if joined is None else joined.near(cluster)
+    found = [(view.rows[other], n) for other, n in near if other in view.rows]
     return [
         {"cluster": row["cluster"], "rank": row["rank"], "label": row["label"], "edges": n}
         for row, n in found[:_NEIGHBOURS]

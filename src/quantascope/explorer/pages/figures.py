@@ -8,8 +8,9 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
+from quantascope.explorer.files import as_csv, as_parquet
 from quantascope.explorer.query import Query
-from quantascope.explorer.render import as_csv, as_json, as_parquet
+from quantascope.explorer.render import as_json
 from quantascope.explorer.view import View
 
 __all__ = ["FIGURES", "FORMS", "answer_figure", "figures_of"]

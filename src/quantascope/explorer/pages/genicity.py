@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
 from quantascope.core.rng import hash_order
-from quantascope.explorer.marks import SHAPES, Axis, Chart
+from quantascope.explorer.marks import SHAPES, WORDS, Axis, Chart
 from quantascope.explorer.pages.page import Asked, Page, Shown
-from quantascope.explorer.pages.timeline import WORDS
 from quantascope.explorer.scaling import SCALES
 from quantascope.explorer.view import Context, View
 from quantascope.families.classes import CLASSES
 from quantascope.families.detect import SHAPES as RARE
 from quantascope.families.emergence import find_emergence
 from quantascope.reader.curves import Over
-from quantascope.reader.families import GenicityReport, run_genicity
+from quantascope.reader.genicity import GenicityReport, run_genicity
 
 __all__ = ["GENICITY"]
 
@@ -76,7 +75,7 @@ def n_beyond(found: GenicityReport) -> int | None:
 
 def report(view: View, over: Over) -> GenicityReport | None:
     """Sort the run's predictions, once; None where its curves do not allow it."""
-    return view.of_run.get(("genicity report", over), lambda: _report(view, over))
+    return view.derived(f"genicity-{over}", ("curves",), lambda: _report(view, over))
 
 
 def _report(view: View, over: Over) -> GenicityReport | None:

@@ -38,6 +38,8 @@ _DRAWN: Final = 3
 """Neighbours to which lines are drawn."""
 _PER_PAGE: Final = 100
 _LABEL: Final = 60
+_PACKED: Final = 3
+"""Level of compression: loopback is fast."""
 _IN_PAGE: Final = 1_000
 """Clusters up to which what the canvas draws stands in the page itself."""
 
@@ -58,6 +60,7 @@ def show(asked: Asked) -> Shown:
         "page": page, "n_pages": n_pages, "n_clusters": len(table),
         "rows": part[["cluster", "rank", "size", "x", "y", colour]].to_dict("records"),
     }  # fmt: skip
+    _common(view)  # also where the points are asked for later
     html = {
         "points": map_points(view, colour) if len(table) <= _IN_PAGE else None,
         "scale": _scale(lo, hi),
@@ -75,7 +78,7 @@ def answer_points(view: View, query: Query) -> Response:
     """Give what the canvas draws, for maps too large to hold it in the page."""
     colour = query.one_of("color", [name for name in _COLOURS if name in view.clusters])
     packed = view.kept.get(
-        ("packed map", colour), lambda: gzip.compress(map_points(view, colour).encode(), 6)
+        ("packed map", colour), lambda: gzip.compress(map_points(view, colour).encode(), _PACKED)
     )
     headers = {"content-encoding": "gzip", "cache-control": "no-cache"}
     return Response(packed, media_type="application/json", headers=headers)
@@ -90,21 +93,11 @@ def cluster_graph(view: View) -> sparse.csr_array:
         Symmetric; axes ``cluster cluster`` as in `View.clusters`; of each cluster the strongest.
     """
     ids, n = view.clusters["cluster"].tolist(), len(view.clusters)
-    if not view.has("graph"):
+    joined = view.joined
+    if joined is None:
         return sparse.csr_array((n, n))
-    groups = [view.groups[name].preds for name in ids]
-    sizes = np.array([len(group) for group in groups])
-    members = np.concatenate(groups)
-    order = np.argsort(members)
-    members, code = members[order], np.repeat(np.arange(n), sizes)[order]
-    preds = view.run.selection["pred"].to_numpy()
-    at = np.minimum(np.searchsorted(members, preds), len(members) - 1)
-    place = np.where(members[at] == preds, code[at], -1)
-    edges = view.run.table("graph", "edges")
-    a, b = place[edges["row"].to_numpy()], place[edges["column"].to_numpy()]
-    kept = (a != b) & (a >= 0) & (b >= 0)
-    a, b = a[kept], b[kept]
-    counts = sparse.coo_array((np.ones(len(a)), (a, b)), shape=(n, n)).tocsr()
+    sizes = view.clusters["size"].to_numpy()
+    counts = joined.among(ids)
     counts = (counts + counts.T).tocoo()
     weight = counts.data / np.sqrt(sizes[counts.row] * sizes[counts.col])
     return _strongest(weight, counts.row, counts.col, n=n)
@@ -124,7 +117,11 @@ def _strongest(
 
 def _placed(view: View) -> tuple[pd.DataFrame, sparse.csr_array]:
     graph = cluster_graph(view)
-    at = plane_layout(graph)
+    as_made = not view.regrouped and len(view.clusters) == len(view.groups)
+    at = (
+        view.derived("places", ("graph", "clusters"), lambda: plane_layout(graph))
+        if as_made else plane_layout(graph)
+    )  # fmt: skip
     names = ["cluster", "rank", "size", "label", *_COLOURS]
     table = view.clusters[[name for name in dict.fromkeys(names) if name in view.clusters]].copy()
     if "learned_at" in table:  # as the timeline has it
@@ -150,26 +147,42 @@ def _shades(values: NDArray[np.float64], lo: float, hi: float, *, log: bool) -> 
 
 
 def _points(view: View, colour: str) -> Markup:
+    """Put what a colour changes beside what it does not."""
+    values = view.kept.get("map", lambda: _placed(view))[0][colour].to_numpy(dtype=np.float64)
+    log = colour in _LOGS
+    lo, hi = _ends(values, log=log)
+    own = _dumped({
+        "shade": _shades(values, lo, hi, log=log),
+        "value": [short_number(value) if np.isfinite(value) else "not known" for value in values],
+        "what": _COLOURS[colour],
+    })  # fmt: skip
+    return _common(view)[:-1] + Markup(",") + own[1:]
+
+
+def _common(view: View) -> Markup:
+    return view.kept.get("map of any colour", lambda: _places(view))
+
+
+def _places(view: View) -> Markup:
     table, graph = view.kept.get("map", lambda: _placed(view))
-    values = table[colour].to_numpy(dtype=np.float64)
-    lo, hi = _ends(values, log=colour in _LOGS)
     near = [
         graph.indices[a:b][np.argsort(-graph.data[a:b], kind="stable")[:_DRAWN]].tolist()
         for a, b in zip(graph.indptr[:-1], graph.indptr[1:], strict=True)
     ]
-    return htmlsafe_json_dumps({
+    return _dumped({
         "id": table["cluster"].tolist(),
         "label": [view.label_text(name, most=_LABEL) for name in table["cluster"]],
         "told": [int(view.is_told(name)) for name in table["cluster"]],
         "size": table["size"].tolist(),
         "x": np.rint(10_000 * table["x"]).astype(int).tolist(),
         "y": np.rint(10_000 * table["y"]).astype(int).tolist(),
-        "shade": _shades(values, lo, hi, log=colour in _LOGS),
-        "value": [short_number(value) if np.isfinite(value) else "not known" for value in values],
         "near": near,
-        "what": _COLOURS[colour],
         "colours": list(_CIVIDIS),
-    }, separators=(",", ":"))  # fmt: skip
+    })  # fmt: skip
+
+
+def _dumped(values: dict[str, Any]) -> Markup:
+    return htmlsafe_json_dumps(values, separators=(",", ":"))
 
 
 def _scale(lo: float, hi: float) -> Markup:

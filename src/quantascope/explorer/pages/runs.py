@@ -1,11 +1,16 @@
-"""The list of runs."""
+"""The list of runs, from their manifests alone."""
 
 from typing import Any
 
 from quantascope.core.errors import QuantascopeError
 from quantascope.explorer.runs import Runs
+from quantascope.store.folder import RunFolder
+from quantascope.store.schema import WAY
+from quantascope.store.status import stage_status
 
 __all__ = ["list_runs"]
+
+_COUNTS = {"n_tokens": "corpus", "n_models": "losses", "n_clusters": "clusters"}
 
 
 def list_runs(runs: Runs) -> list[dict[str, Any]]:
@@ -16,16 +21,7 @@ def list_runs(runs: Runs) -> list[dict[str, Any]]:
 def _row(runs: Runs, name: str) -> dict[str, Any]:
     row: dict[str, Any] = {"run": name, "problem": ""}
     try:
-        view = runs.view(name)
-        done = [stage["stage"] for stage in view.stages if stage["state"] == "done"]
-        row |= {"stages": done, "state": _state(done, len(view.stages))}
-        if view.has("corpus"):
-            row["source"] = view.run.manifest("corpus").config["source"]
-            row["n_tokens"] = view.run.facts("corpus")["n_tokens"]
-        if view.has("losses"):
-            row["n_models"] = len(view.run.models)
-        if view.has("clusters"):
-            row["n_clusters"] = len(view.run)
+        return row | runs.state(name).get("row", lambda: _counts(runs.folder(name)))
     except QuantascopeError as error:
         row["problem"] = runs.without_paths(str(error))
     except Exception:  # a damaged run does not hide the others, however it fails
@@ -38,3 +34,15 @@ def _state(done: list[str], n_stages: int) -> str:
     if len(done) == n_stages:
         return "complete"
     return f"{len(done)} of {n_stages} stages, the last {done[-1]}" if done else "nothing done yet"
+
+
+def _counts(folder: RunFolder) -> dict[str, Any]:
+    states = {kind: stage_status(folder, kind, {}).state for kind in WAY}
+    done = [kind for kind, state in states.items() if state == "done"]
+    row: dict[str, Any] = {"stages": done, "state": _state(done, len(WAY))}
+    if (corpus := folder.manifest("corpus")) is not None:
+        row["source"] = corpus.config["source"]
+    for count, kind in _COUNTS.items():
+        if (manifest := folder.manifest(kind)) is not None:
+            row[count] = manifest.facts[count]
+    return row

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from quantascope.explorer.marks import Axis, Chart
+from quantascope.explorer.marks import WORDS, Axis, Chart
 from quantascope.explorer.outcomes import forecast_ids
 from quantascope.explorer.pages.page import Asked, Page, Shown
-from quantascope.explorer.pages.timeline import WORDS
 from quantascope.explorer.query import BadQueryError, Query
 from quantascope.explorer.scaling import (
     SCALES,

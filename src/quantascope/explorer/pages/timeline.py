@@ -10,7 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from quantascope.core.errors import DataError
-from quantascope.explorer.marks import SHAPES, Axis, Chart, short_number
+from quantascope.explorer.marks import SHAPES, WORDS, Axis, Chart, short_number
 from quantascope.explorer.pages.page import Asked, Page, Shown
 from quantascope.explorer.query import BadQueryError
 from quantascope.explorer.view import View
@@ -18,13 +18,8 @@ from quantascope.families.classes import classify
 from quantascope.reader.curves import Over
 from quantascope.reader.families import Emerged
 
-__all__ = ["TIMELINE", "WORDS", "mark_areas"]
+__all__ = ["TIMELINE", "mark_areas"]
 
-WORDS: Final = {
-    "n_params": "size [non-embedding parameters]",
-    "step": "training step",
-    "n_unique": "distinct training tokens",
-}
 _UP: Final = {
     "size": "predictions in the cluster",
     "drop_nats": "drop of the mean loss [nat]",
@@ -87,8 +82,7 @@ def learned_table(view: View, over: Over) -> pd.DataFrame:
     emerged = view.emerged_over(over)
     assert emerged is not None
     table = view.clusters[list(_COLUMNS)].copy()
-    place = {key: i for i, key in enumerate(emerged.keys.tolist())}
-    rows = np.array([place.get(name, -1) for name in table["cluster"]], dtype=np.int64)
+    rows = np.array([emerged.places.get(name, -1) for name in table["cluster"]], dtype=np.int64)
     known = rows >= 0
     changes = known & emerged.changed[rows] & (emerged.found.drop[rows] > 0)
     for name in ("at", "lo", "hi", "width"):
@@ -96,8 +90,11 @@ def learned_table(view: View, over: Over) -> pd.DataFrame:
         table[f"learned_{name}"] = np.where(changes, values, np.nan)
     table["drop_nats"] = np.where(known, emerged.found.drop[rows], np.nan)
     table["changes"] = changes
-    kept = view.kept if view.by_hand else view.of_run
-    names = kept.get(("class", over), lambda: _classes(emerged))
+    if view.by_hand:  # what people made stays in memory
+        names = view.kept.get(("class", over), lambda: _classes(emerged))
+    else:
+        stages = ("curves", "clusters")
+        names = view.derived(f"classes-{over}", stages, lambda: _classes(emerged))
     table["class"] = np.where(known, names[rows], _UNTESTED)
     return table.sort_values(["learned_at", "rank"], ignore_index=True)
 

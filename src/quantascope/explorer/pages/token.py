@@ -40,8 +40,9 @@ def show(asked: Asked) -> Shown:
         "before": pred - 1 if pred else None,
         "after": pred + 1 if pred + 1 < len(run.tokens) else None,
     }  # fmt: skip
-    if view.has("clusters") and view.places[pred] >= 0:
-        data["cluster"] = str(view.clusters["cluster"].iat[view.places[pred]])
+    if view.has("clusters"):
+        place = int(view.places[pred])
+        data["cluster"] = None if place < 0 else str(view.clusters["cluster"].iat[place])
     label = view.labels_html[data["cluster"]] if data["cluster"] in view.rows else data["cluster"]
     return Shown(
         title=f"Prediction {pred}",

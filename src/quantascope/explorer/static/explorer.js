@@ -83,6 +83,57 @@
       kept("keys", event.target.checked ? "on" : "off");
     }
   });
-  document.addEventListener("DOMContentLoaded", setForms);
-  document.addEventListener("htmx:afterSettle", setForms);
+
+  // The next cluster is asked for while this one is looked at, and only what is in `main` is put
+  // in place. What is older than half a minute, or from before a change, is asked for anew.
+  const fresh = 30000;
+  let ahead = null;
+  let timer = 0;
+  let under = "";
+  const ask = (href) => ({
+    href, at: performance.now(),
+    text: fetch(href).then((answer) => answer.ok ? answer.text() : null).catch(() => null),
+  });
+  const isFresh = (href) => ahead && ahead.href === href && performance.now() - ahead.at < fresh;
+  const lookAhead = () => {
+    clearTimeout(timer);
+    const link = document.getElementById("following");
+    if (!link || !location.protocol.startsWith("http")) return;
+    const href = link.href;
+    timer = setTimeout(() => { if (!isFresh(href)) ahead = ask(href); }, 120);
+  };
+  const go = async (href) => {
+    if (under === href) return;
+    under = href;
+    clearTimeout(timer);
+    const text = await (isFresh(href) ? ahead : ask(href)).text;
+    ahead = null;
+    const page = text && new DOMParser().parseFromString(text, "text/html");
+    const main = page && page.getElementById("main");
+    if (under !== href) return;
+    under = "";
+    if (!main) { location.assign(href); return; }
+    history.pushState({ htmx: true }, "", href);
+    document.title = page.title;
+    document.getElementById("main").replaceWith(main);
+    window.htmx.process(main);
+    scrollTo(0, 0);
+    document.dispatchEvent(new CustomEvent("htmx:afterSettle"));
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("#following, #previous");
+    const other = event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey;
+    if (!link || other || !window.htmx || !location.protocol.startsWith("http")) {
+      under = "";
+      return;
+    }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    go(link.href);
+  }, true);
+  document.addEventListener("submit", () => { ahead = null; }, true);
+
+  const settle = () => { setForms(); lookAhead(); };
+  document.addEventListener("DOMContentLoaded", settle);
+  document.addEventListener("htmx:afterSettle", settle);
 })();
