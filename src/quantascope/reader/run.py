@@ -19,6 +19,7 @@ from quantascope.core.errors import ArtefactError
 from quantascope.core.rng import hash_order
 from quantascope.families.curves import LossCurves
 from quantascope.reader.curves import read_curves
+from quantascope.reader.model_labels import read_model_labels
 from quantascope.reader.notebook import cluster_html, fit_html, pred_html, run_html
 from quantascope.reader.probes import Probes, read_probes
 from quantascope.reader.tokens import decode_tokens, render_context, render_text
@@ -172,6 +173,11 @@ class Run:
         if self.folder.manifest("labels") is None:
             return pd.DataFrame(columns=["cluster", "place", "feature", "token_ids", "auc"])
         return self.table("labels", "labels")
+
+    @cached_property
+    def model_labels(self) -> pd.DataFrame:
+        """Labels by language models, a row a model and cluster; see `read_model_labels`."""
+        return read_model_labels(self.folder)
 
     @cached_property
     def fits(self) -> pd.DataFrame:
