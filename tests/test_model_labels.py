@@ -27,7 +27,16 @@ from quantascope.store.collection import list_items
 from quantascope.store.folder import RunFolder, Shards
 from tests.commands import call, refusal
 from tests.conftest import save_tiny_model
-from tests.explorer_runs import LONG, WORDS, hostile_runs, hostile_world, own_runs  # noqa: F401
+from tests.explorer_runs import (  # noqa: F401
+    LONG,
+    SCRIPT,
+    WORDS,
+    ask,
+    hostile_runs,
+    hostile_world,
+    own_runs,
+)
+from tests.test_explorer_hostile import markings
 
 SMALL = ModelLabels(n_clusters=5, n_contexts=20, n_scored=12)
 
@@ -114,12 +123,12 @@ def test_what_a_killed_labelling_did_is_not_done_again(plain_run):
     whole = RunFolder(plain_run.root.parent / "whole")
     shutil.copytree(plain_run.root, whole.root)
     wanted, made = label_by_model(whole, Judge(), SMALL)
-    for n_killed in range(20):
+    n_killed, found = 0, ""
+    while not found and n_killed < 20:
         try:
             found, again = label_by_model(plain_run, Judge(stop_after=2), SMALL)
-            break
         except KeyboardInterrupt:
-            continue
+            n_killed += 1
     assert n_killed == 7  # 5 labels and 5 pairs of scores, two questions each time
     assert (found, again.digest) == (wanted, made.digest)
     judge = Judge()
@@ -235,3 +244,34 @@ def test_labels_of_an_earlier_clustering_are_not_shown(plain_run):
     assert len(load(plain_run.root).model_labels) == 5
     twin = make_run(plain_run.root, World(3000, 9, tuple(f" w{i}".encode() for i in range(12))))
     assert len(load(twin.root).model_labels) == 0
+
+
+def test_pages_show_a_models_label_beside_the_rule_and_escape_it(own_runs):
+    """The twin of an honest label: one that is markup is shown, not run, on every page with it."""
+
+    class Hostile(Judge):
+        def write(self, lines):
+            return one_label(f"{SCRIPT} {lines[0]}")
+
+        @property
+        def identity(self):
+            return {"model": SCRIPT}
+
+    client = ask(own_runs)
+    name = hostile_world().names[0]
+    assert "label by" not in client.get(f"/r/made/quanta/{name}").text
+    label_by_model(RunFolder(own_runs / "made"), Hostile("knows"), SMALL)
+    for address in (f"/r/made/quanta/{name}", "/r/made/quanta", "/r/made/quanta?sort=model_auc"):
+        page = client.get(address)
+        assert page.status_code == 200
+        assert markings(page.text) == []
+        assert "&lt;script&gt;" in page.text
+        assert "label by" in page.text
+    shown = client.get(f"/r/made/quanta/{name}.json").json()
+    rows = load(own_runs / "made").model_labels
+    mine = rows[rows["cluster"] == name].iloc[0]
+    assert shown["model_labels"][0]["label"] == mine["label"]
+    assert shown["model_labels"][0]["auc"] == pytest.approx(mine["auc"])
+    assert shown["features"], "the rule's features stay"
+    found = client.get("/r/made/quanta.json", params={"q": "owned"}).json()
+    assert name in {row["cluster"] for row in found["rows"]}

@@ -10,7 +10,7 @@ from quantascope.core.errors import ArtefactError
 from quantascope.explorer.view import View
 from quantascope.reader.run import load
 from quantascope.store.manifest import MANIFEST
-from quantascope.store.schema import KINDS
+from quantascope.store.schema import COLLECTIONS, KINDS
 
 __all__ = ["Runs"]
 
@@ -85,8 +85,9 @@ class Runs:
 def _stamp(path: Path) -> tuple[int, ...]:
     """Tell the state of a run by the times of its manifests."""
     stages = [path / kind / MANIFEST for kind in KINDS]
-    files = [path / _ANNOTATIONS, path / _CONFIG, *stages]
-    return tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
+    items = [path / kind for kind in COLLECTIONS]  # a folder changes when an item comes
+    places = [path / _ANNOTATIONS, path / _CONFIG, *stages, *items]
+    return tuple(place.stat().st_mtime_ns if place.exists() else 0 for place in places)
 
 
 def _check_links(path: Path, *, within: Path) -> None:

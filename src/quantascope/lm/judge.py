@@ -135,7 +135,7 @@ class LanguageModelJudge:
     def _log_probabilities(
         self, prompts: Sequence[list[int]], end: list[int]
     ) -> NDArray[np.float64]:
-        """Sum the log-probabilities [nat] of one end behind each prompt, prompts cut on the left."""
+        """Sum the log-probabilities [nat] of one end behind each prompt, cut on the left."""
         room = self._most - len(self._prefix)
         end = end[: room // 2]
         rows = [np.array([*prompt[-(room - len(end)) :], *end]) for prompt in prompts]

@@ -54,6 +54,7 @@ def show(asked: Asked) -> Shown:
         "next": _tokens(view, group.preds),
         "last": _tokens(view, group.preds - 1),
         "features": view.evidence.features(group.id),
+        "model_labels": view.evidence.by_models(group.id),
         "curve": _curve(view, group.id), "members": members,
         "beside_chance": verdict(row), "drop": share_of_drop(view, group.id),
         "forecasts": foretold(view, group.id),
