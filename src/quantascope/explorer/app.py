@@ -35,6 +35,7 @@ from quantascope.explorer.registry import PAGES
 from quantascope.explorer.render import STATIC, as_json, render
 from quantascope.explorer.runs import Runs
 from quantascope.explorer.safety import Guard, allowed_hosts
+from quantascope.explorer.toys.routes import list_toys, toy_routes
 
 __all__ = ["make_app"]
 
@@ -61,6 +62,7 @@ def make_app(
         Route("/", partial(_answer_runs, runs)),
         Route("/runs.json", partial(_answer_runs, runs)),
         *extra_routes(runs),
+        *toy_routes(runs),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     for page in PAGES:
@@ -95,9 +97,10 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _answer_runs(runs: Runs, request: Request) -> Response:
     found = await run_in_threadpool(list_runs, runs)
+    toys = await run_in_threadpool(list_toys, runs.root)
     if request.url.path.endswith(".json"):
-        return Response(as_json({"runs": found}), media_type=TYPES["json"])
-    values = {"title": "Runs", "runs": found, "root": runs.root.name, "run": None}
+        return Response(as_json({"runs": found, "toys": toys}), media_type=TYPES["json"])
+    values = {"title": "Runs", "runs": found, "toys": toys, "root": runs.root.name, "run": None}
     return HTMLResponse(render("runs.html", values))
 
 

@@ -12,7 +12,7 @@ from quantascope.reader.run import load
 from quantascope.store.manifest import MANIFEST
 from quantascope.store.schema import COLLECTIONS, KINDS
 
-__all__ = ["Runs"]
+__all__ = ["Runs", "check_links"]
 
 _CONFIG: Final = "run.toml"
 _ANNOTATIONS: Final = "annotations.jsonl"
@@ -63,7 +63,7 @@ class Runs:
         stamp = _stamp(path)
         known = self._open.get(name)
         if known is None or known[0] != stamp:
-            _check_links(path, within=self.root)
+            check_links(path, within=self.root)
             same = known is not None and known[0][1:] == stamp[1:]  # but for the annotations
             run, of_run = (known[1].run, known[1].of_run) if known and same else (load(path), None)
             known = stamp, View(run, of_run)
@@ -90,7 +90,7 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return tuple(place.stat().st_mtime_ns if place.exists() else 0 for place in places)
 
 
-def _check_links(path: Path, *, within: Path) -> None:
+def check_links(path: Path, *, within: Path) -> None:
     """Refuse links that lead out of the folder: a run from elsewhere shows nothing but itself."""
     inside = path.resolve()
     if not inside.is_relative_to(within.resolve()):
