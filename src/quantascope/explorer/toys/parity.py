@@ -32,6 +32,8 @@ _FIGURES: Final = {
     "scaling": "Losses over the resources that were varied, above those of each subtask",
     "exponents": "Exponents over alpha, measured and predicted",
 }
+_SIZES: Final = {"scaling": (860, 600), "exponents": (860, 300)}
+"""Of figures of several panels [px]."""
 _FORMS: Final = ("svg", "png", "csv", "parquet")
 
 
@@ -56,6 +58,7 @@ def show(toy: Toy) -> Shown:
         "runs": _networks(sweep).head(_MOST_RUNS).to_dict("records"),
         "exponents": sweep.exponents.to_dict("records"),
         "run": place,
+        "n_learned": int(np.isfinite(mine["learned_by"]).sum()),
         "subtasks": _learned(mine).head(_MOST_SUBTASKS).to_dict("records"),
     }
     shown = [*(["subtasks"] if len(mine) else []), *_of_sweep(sweep)]
@@ -169,7 +172,8 @@ def _addresses(toy: Toy, names: list[str]) -> list[dict[str, Any]]:
         more = f"?run={quote(asked, safe='')}" if asked else ""
         files = {form: f"{base}/{name}.{form}{more}" for form in _FORMS}
         dark = f"{files['svg']}{'&' if more else '?'}theme=dark"
-        found.append({"name": name, "title": _FIGURES[name], "dark": dark} | files)
+        size = dict(zip(("width", "height"), _SIZES.get(name, ()), strict=False))
+        found.append({"name": name, "title": _FIGURES[name], "dark": dark} | files | size)
     return found
 
 
