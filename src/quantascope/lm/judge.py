@@ -100,7 +100,8 @@ class LanguageModelJudge:
             )
         rows = torch.tensor([ids], device=self._module.device)
         with torch.inference_mode(), self._products():
-            found = self._module.generate(
+            module: Any = self._module  # its own types do not say that it generates
+            found = module.generate(
                 rows,
                 attention_mask=torch.ones_like(rows),
                 stopping_criteria=StoppingCriteriaList([_LineEnd(self._plain, len(ids))]),

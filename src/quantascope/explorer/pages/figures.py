@@ -84,7 +84,7 @@ def answer_figure(view: View, request: Request, form: str) -> Response:
     dark = query.one_of("theme", ("light", "dark")) == "dark"
     file = "-".join(part for part in (name, cluster) if part)
     if form in ("svg", "png"):
-        content = figure_file(view, name, form=form, dark=dark, cluster=cluster)
+        content: bytes | str = figure_file(view, name, form=form, dark=dark, cluster=cluster)
     else:
         content = table_file(figure_table(view, name, cluster=cluster), form, title=one.title)
     return figure_response(request, file, form, content)
