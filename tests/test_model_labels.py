@@ -19,12 +19,13 @@ from quantascope.lm.label_text import (
     one_label,
     yes_no_prompt,
 )
-from quantascope.pipeline.model_labels import ModelLabels, _Labelling, label_by_model
+from quantascope.pipeline.label_tasks import label_tasks
+from quantascope.pipeline.model_labels import ModelLabels, label_by_model
 from quantascope.qdg.auc import area
 from quantascope.reader.run import load
 from quantascope.store.check import validate_run
 from quantascope.store.collection import list_items
-from quantascope.store.folder import RunFolder, Shards
+from quantascope.store.folder import RunFolder
 from tests.commands import call, refusal
 from tests.conftest import save_tiny_model
 from tests.explorer_runs import (  # noqa: F401
@@ -109,13 +110,22 @@ def test_a_judge_who_guesses_has_areas_about_a_half(plain_run):
 
 def test_no_label_is_tested_on_what_it_was_written_from(plain_run):
     """Lines of the same text may repeat, so predictions are compared: shown ones are never held."""
-    work = _Labelling(plain_run, Judge(), SMALL, shards=Shards(plain_run.root / "x"))
-    for task in work._tasks:
+    tasks = label_tasks(plain_run, n_clusters=5, n_shown=20, n_tested=12, seed=0)
+    assert [len(task.outside) for task in tasks] == [12] * 5
+    for task in tasks:
         assert not set(task.shown) & set(task.tested)
         assert not set(task.inside) & set(task.outside)
         mine = load(plain_run.root)[task.cluster].preds
         assert set(task.shown) | set(task.inside) <= set(mine)
         assert not set(task.outside) & set(mine)
+
+
+def test_one_cluster_alone_has_no_other_label_to_be_compared_with(plain_run):
+    item, made = label_by_model(plain_run, Judge(), ModelLabels(n_clusters=1))
+    rows = table(plain_run, item)
+    assert np.isfinite(rows["auc"][0])
+    assert np.isnan(rows["other_auc"][0])
+    assert made.facts["mean_other_auc"]["mean"] is None
 
 
 def test_what_a_killed_labelling_did_is_not_done_again(plain_run):
@@ -259,14 +269,14 @@ def test_pages_show_a_models_label_beside_the_rule_and_escape_it(own_runs):
 
     client = ask(own_runs)
     name = hostile_world().names[0]
-    assert "label by" not in client.get(f"/r/made/quanta/{name}").text
+    assert "label by" not in client.get(f"/r/made/quanta/{name}").text.lower()
     label_by_model(RunFolder(own_runs / "made"), Hostile("knows"), SMALL)
     for address in (f"/r/made/quanta/{name}", "/r/made/quanta", "/r/made/quanta?sort=model_auc"):
         page = client.get(address)
         assert page.status_code == 200
         assert markings(page.text) == []
         assert "&lt;script&gt;" in page.text
-        assert "label by" in page.text
+        assert "label by" in page.text.lower()
     shown = client.get(f"/r/made/quanta/{name}.json").json()
     rows = load(own_runs / "made").model_labels
     mine = rows[rows["cluster"] == name].iloc[0]
