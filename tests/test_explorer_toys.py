@@ -65,6 +65,16 @@ def test_the_page_says_what_the_sweep_says(toys):
     np.testing.assert_allclose(folder.curves(4).frequencies, tables.sweep.runs[4].task.frequencies)
 
 
+def test_the_network_that_learned_most_is_shown_first(toys):
+    client = ask(toys)
+    data = client.get("/t/widths/overview.json").json()
+    learned = [row["n_learned"] for row in data["runs"]]
+    assert len(set(learned)) > 1  # else any network would do
+    assert learned[data["run"]] == max(learned)
+    chosen = client.get("/t/widths/figures/subtasks.csv", params={"run": data["run"]})
+    assert client.get("/t/widths/figures/subtasks.csv").text == chosen.text
+
+
 def test_the_tables_twins_are_equal_and_hold_every_network(toys):
     client = ask(toys)
     sheet = pd.read_csv(io.StringIO(client.get("/t/widths/overview.csv").text))

@@ -32,8 +32,9 @@ _FIGURES: Final = {
     "scaling": "Losses over the resources that were varied, above those of each subtask",
     "exponents": "Exponents over alpha, measured and predicted",
 }
-_SIZES: Final = {"scaling": (860, 600), "exponents": (860, 300)}
-"""Of figures of several panels [px]."""
+_RESOURCES: Final = ("parameters", "steps", "samples")
+_PANEL: Final = 420
+"""Width of one panel of a figure that has several [px]."""
 _FORMS: Final = ("svg", "png", "csv", "parquet")
 
 
@@ -51,7 +52,7 @@ def show(toy: Toy) -> Shown:
     }
     if not sweep.has_summary:
         return Shown(title=toy.name, data=data, html={"figures": []})
-    place = toy.query.integer("run", 0, lo=0, hi=max(len(sweep.runs) - 1, 0))
+    place = _chosen(toy)
     mine = sweep.learned[sweep.learned["run"] == place]
     data |= {
         "varied": {name: _values(sweep.runs[column]) for name, column in _VARIED.items()},
@@ -80,8 +81,7 @@ def figure(toy: Toy, name: str) -> Drawn:
 
     sweep: ParityFolder = toy.content
     if name == "subtasks" and sweep.has_summary:
-        place = toy.query.integer("run", 0, lo=0, hi=max(len(sweep.runs) - 1, 0))
-        curves = sweep.curves(place)
+        curves = sweep.curves(_chosen(toy))
         return Drawn(
             draw=lambda ax: plot_subtasks(curves.steps, curves.losses, curves.frequencies, ax=ax),
             table=lambda: _curve_table(curves.steps, curves.losses),
@@ -97,6 +97,13 @@ def figure(toy: Toy, name: str) -> Drawn:
             table=lambda: sweep.exponents,
         )
     raise KeyError(f"{name[:40]!r}: no such figure; there are {', '.join(_FIGURES)}")
+
+
+def _chosen(toy: Toy) -> int:
+    """Give the network that the address names, else the one that learned most."""
+    n_learned = toy.content.runs["n_learned"].to_numpy()
+    most = int(np.argmax(n_learned)) if len(n_learned) else 0
+    return toy.query.integer("run", most, lo=0, hi=max(len(n_learned) - 1, 0))
 
 
 def _of_sweep(sweep: ParityFolder) -> list[str]:
@@ -146,9 +153,7 @@ def _curve_table(steps: Any, losses: Any) -> pd.DataFrame:
 def _points(tables: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """Join the tables of mean losses over resources."""
     parts = [
-        pd.DataFrame(tables[name]).assign(resource=name)
-        for name in ("parameters", "steps", "samples")
-        if name in tables
+        pd.DataFrame(tables[name]).assign(resource=name) for name in _RESOURCES if name in tables
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -172,9 +177,19 @@ def _addresses(toy: Toy, names: list[str]) -> list[dict[str, Any]]:
         more = f"?run={quote(asked, safe='')}" if asked else ""
         files = {form: f"{base}/{name}.{form}{more}" for form in _FORMS}
         dark = f"{files['svg']}{'&' if more else '?'}theme=dark"
-        size = dict(zip(("width", "height"), _SIZES.get(name, ()), strict=False))
+        size = _size(toy.content, name)
         found.append({"name": name, "title": _FIGURES[name], "dark": dark} | files | size)
     return found
+
+
+def _size(sweep: ParityFolder, name: str) -> dict[str, int]:
+    """Give the size [px] of a figure of several panels, as `quantascope.plots.parity` lays them."""
+    if name == "scaling":
+        n_panels = sum(resource in sweep.scaling for resource in _RESOURCES)
+        return {"width": n_panels * _PANEL, "height": round(1.77 * _PANEL)}
+    if name == "exponents":
+        return {"width": len(_over_alpha(sweep.exponents)) * _PANEL, "height": round(1.03 * _PANEL)}
+    return {}
 
 
 def _holds(sweep: ParityFolder) -> str:
