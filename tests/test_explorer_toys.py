@@ -3,6 +3,8 @@
 import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,7 +13,7 @@ import pandas as pd
 import pytest
 
 from quantascope.explorer.pages.page import Shown
-from quantascope.explorer.toys import routes
+from quantascope.explorer.toys import listing
 from quantascope.explorer.toys.kind import Drawn, ToyKind
 from quantascope.pipeline.parity import read_sweep
 from quantascope.pipeline.parity_families import curves_of
@@ -207,18 +209,33 @@ def test_another_kind_of_toy_is_one_entry(toys, monkeypatch, tmp_path):
     assert ask(tmp_path).get("/t/clock").status_code == 404
     table = pd.DataFrame({"value": [1, 2, 3]})
     kind = ToyKind(
-        name="clock",
-        marker="clock.json",
         template="error.html",
         read=lambda path: json.loads((path / "clock.json").read_text()),
-        holds=lambda content: f"{len(content)} numbers",
         show=lambda toy: Shown(title=toy.name, data={"values": toy.content}, table=table),
         figure=lambda toy, _: Drawn(draw=lambda ax: ax.plot(toy.content), table=lambda: table),
     )
-    monkeypatch.setattr(routes, "TOYS", (*routes.TOYS, kind))
+    mark = listing.ToyMark(
+        name="clock", marker="clock.json", holds=lambda _: "3 numbers", page=lambda: kind
+    )
+    monkeypatch.setattr(listing, "TOYS", (*listing.TOYS, mark))
     client = ask(tmp_path)
     assert client.get("/t/clock/overview.json").json() == {"values": [1, 2, 3]}
     assert client.get("/t/clock/overview.csv").text == "value\n1\n2\n3\n"
     assert client.get("/t/clock/figures/any.svg").content.startswith(b"<?xml")
     assert client.get("/runs.json").json()["toys"][0]["holds"] == "3 numbers"
     assert ask(toys).get("/t/one").status_code == 200
+
+
+def test_to_list_toys_nothing_heavy_is_loaded(toys):
+    """In a process of its own; the twin, a toy's page, loads tables."""
+    ask_list = f"listing.list_toys(Path({str(toys)!r}))"
+    for more, wanted in (("", set()), ("; listing.TOYS[0].page()", {"pandas"})):
+        done = subprocess.run(
+            [sys.executable, "-c",
+             "import sys; from pathlib import Path; from quantascope.explorer.toys import listing; "
+             f"{ask_list}{more}; print(*sys.modules)"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found = set(done.stdout.split())
+        assert {"pandas"} & found == wanted
+        assert not {"torch", "matplotlib"} & found

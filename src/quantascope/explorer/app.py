@@ -35,7 +35,8 @@ from quantascope.explorer.registry import PAGES
 from quantascope.explorer.render import STATIC, as_json, render
 from quantascope.explorer.runs import Runs
 from quantascope.explorer.safety import Guard, allowed_hosts
-from quantascope.explorer.toys.routes import list_toys, toy_routes
+from quantascope.explorer.toys.listing import list_toys
+from quantascope.explorer.toys.routes import toy_routes
 
 __all__ = ["make_app"]
 

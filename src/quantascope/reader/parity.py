@@ -4,8 +4,6 @@ Nothing is fitted here and no network is loaded: what was measured stands in ``s
 the commands ``parity train``, ``sweep`` and ``show`` write.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,14 +16,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from quantascope.core.errors import ArtefactError
+from quantascope.reader.parity_settings import read_settings
 
-__all__ = ["MARKER", "ParityFolder", "SubtaskCurves"]
+__all__ = ["ParityFolder", "SubtaskCurves"]
 
-MARKER: Final = "sweep.json"
-"""The file that a finished sweep has, written last."""
 _SUMMARY: Final = "summary"
 _SCALING: Final = "scaling-"
-_MOST_JSON: Final = 50_000_000
 _NEEDED: Final = {
     "runs": ("run", "task_alpha", "width", "n_params", "n_samples", "seed", "n_steps",
              "final_nats", "best_nats", "n_learned"),
@@ -62,19 +58,7 @@ class ParityFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        file = path / MARKER
-        try:
-            if file.stat().st_size > _MOST_JSON:
-                raise ValueError("too large")
-            content = json.loads(file.read_text(encoding="utf-8"))
-            self.settings: Mapping[str, Any] = content["sweep"]
-            first = self.settings["runs"][0]
-            self.task: Mapping[str, Any] = first["task"]
-            self.first: Mapping[str, Any] = {k: v for k, v in first.items() if k != "task"}
-            self.schedule: Mapping[str, Any] = dict(self.settings["schedule"])
-            self.n_runs = len(self.settings["runs"])
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-            raise ArtefactError(f"{file}: not a finished sweep; run the sweep again") from error
+        self.settings = read_settings(path)
 
     @property
     def has_summary(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a kind of toy is to the explorer: how its folder is known, read, shown and drawn."""
+"""What a kind of toy is to its pages: how a folder is read, shown and drawn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,18 +38,13 @@ class Drawn:
 
 @dataclass(frozen=True, kw_only=True)
 class ToyKind:
-    """One kind of toy; an entry of `quantascope.explorer.toys.registry.TOYS` is all it needs."""
+    """The page of one kind of toy; `quantascope.explorer.toys.listing.TOYS` names it."""
 
-    name: str
-    marker: str
-    """A file that such a folder has, and no other."""
     template: str
     read: Callable[[Path], Any]
     """Read a folder; what it gives is kept until the folder changes."""
-    holds: Callable[[Any], str]
-    """Say in a few words what a folder holds."""
     show: Callable[[Toy], Shown]
     figure: Callable[[Toy, str], Drawn]
     """Give a figure by its name, or raise `KeyError`."""
     watched: tuple[str, ...] = ()
-    """Further files or folders whose change means that the folder changed."""
+    """Files or folders beside the marker whose change means that the folder changed."""

@@ -13,7 +13,7 @@ from quantascope.core.units import nats_to_bits
 from quantascope.explorer.pages.page import Shown
 from quantascope.explorer.toys.kind import Drawn, Toy, ToyKind
 from quantascope.explorer.toys.pictures import pictures_of
-from quantascope.reader.parity import MARKER, ParityFolder
+from quantascope.reader.parity import ParityFolder
 
 __all__ = ["PARITY"]
 
@@ -41,12 +41,12 @@ _FORMS: Final = ("svg", "png", "csv", "parquet")
 def show(toy: Toy) -> Shown:
     """Lay out a sweep; of one network, that the address names, the subtasks."""
     sweep: ParityFolder = toy.content
+    settings = sweep.settings
     data: dict[str, Any] = {
         "toy": toy.name,
-        "kind": PARITY.name,
-        "setting": {name: sweep.task.get(name) for name in _TASK}
-        | {name: sweep.first.get(name) for name in _TRAINING}
-        | {"n_steps": sweep.schedule.get("n_steps"), "n_runs": sweep.n_runs},
+        "setting": {name: settings.task.get(name) for name in _TASK}
+        | {name: settings.training.get(name) for name in _TRAINING}
+        | {"n_steps": settings.schedule.get("n_steps"), "n_runs": settings.n_runs},
         "summary": sweep.has_summary,
         "pictures": pictures_of(toy.path),
     }
@@ -63,8 +63,8 @@ def show(toy: Toy) -> Shown:
         "subtasks": _learned(mine).head(_MOST_SUBTASKS).to_dict("records"),
     }
     shown = [*(["subtasks"] if len(mine) else []), *_of_sweep(sweep)]
-    settings = _networks(sweep)[["run", "alpha", "width", "samples", "seed"]]
-    table = settings.merge(_learned(sweep.learned), on="run")
+    known = _networks(sweep)[["run", "alpha", "width", "samples", "seed"]]
+    table = known.merge(_learned(sweep.learned), on="run")
     return Shown(title=toy.name, data=data, html={"figures": _addresses(toy, shown)}, table=table)
 
 
@@ -192,17 +192,9 @@ def _size(sweep: ParityFolder, name: str) -> dict[str, int]:
     return {}
 
 
-def _holds(sweep: ParityFolder) -> str:
-    many = "networks" if sweep.n_runs > 1 else "network"
-    return f"{sweep.n_runs} {many}, {sweep.task.get('n_tasks')} subtasks"
-
-
 PARITY = ToyKind(
-    name="multitask sparse parity",
-    marker=MARKER,
     template="parity.html",
     read=ParityFolder,
-    holds=_holds,
     show=show,
     figure=figure,
     watched=("summary",),

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from quantascope.core.errors import ArtefactError
 from quantascope.explorer.answers import as_data, guarded
 from quantascope.explorer.kept import Kept
 from quantascope.explorer.pages.figures import FORMS, figure_response, table_file
@@ -18,10 +17,10 @@ from quantascope.explorer.query import Query
 from quantascope.explorer.render import render
 from quantascope.explorer.runs import Runs, check_links
 from quantascope.explorer.toys.kind import Toy, ToyKind
+from quantascope.explorer.toys.listing import find_toys
 from quantascope.explorer.toys.pictures import read_picture
-from quantascope.explorer.toys.registry import TOYS
 
-__all__ = ["list_toys", "toy_routes"]
+__all__ = ["toy_routes"]
 
 _TWINS: Final = ("json", "csv", "parquet")
 _MOST_KEPT: Final = 60
@@ -38,19 +37,6 @@ class _Toys:
         self._open: dict[str, tuple[tuple[int, ...], Any]] = {}
         self._lock = Lock()
 
-    def found(self) -> dict[str, tuple[ToyKind, Path]]:
-        """Give kind and place of each toy by its name."""
-        if not self.root.is_dir():
-            return {}
-        folders = {self.root.resolve().name: self.root}
-        folders |= {path.name: path for path in sorted(self.root.iterdir()) if path.is_dir()}
-        return {
-            name: (kind, path)
-            for name, path in folders.items()
-            for kind in TOYS
-            if name.isprintable() and (path / kind.marker).is_file()
-        }
-
     def open(self, name: str, query: Query) -> tuple[ToyKind, Toy, tuple[int, ...]]:
         """Read a toy; names are looked up, never joined to a path.
 
@@ -61,31 +47,18 @@ class _Toys:
         ArtefactError
             If it cannot be read, or a link leads out of it.
         """
-        known = self.found().get(name)
+        known = find_toys(self.root).get(name)
         if known is None:
             raise KeyError("there is no such toy")
-        kind, path = known
-        stamp = _stamp(kind, path)
+        mark, path = known
+        kind = mark.page()
+        stamp = _stamp(path, (mark.marker, *kind.watched))
         with self._lock:
             if name not in self._open or self._open[name][0] != stamp:
                 check_links(path, within=self.root)
                 self._open[name] = stamp, kind.read(path)
             content = self._open[name][1]
         return kind, Toy(name=name, path=path, content=content, query=query), stamp
-
-
-def list_toys(root: Path) -> list[dict[str, Any]]:
-    """Give a row a toy; one that cannot be read says so."""
-    toys = _Toys(root)
-    rows = []
-    for name, (kind, path) in toys.found().items():
-        row = {"toy": name, "kind": kind.name, "holds": "", "problem": ""}
-        try:
-            row["holds"] = kind.holds(kind.read(path))
-        except ArtefactError:
-            row["problem"] = "cannot be read: damaged, or not finished"
-        rows.append(row)
-    return rows
 
 
 def toy_routes(runs: Runs) -> list[Route]:
@@ -154,6 +127,6 @@ def _picture(toys: _Toys, request: Request) -> Response:
     return Response(content, media_type="image/gif", headers={"cache-control": "no-cache"})
 
 
-def _stamp(kind: ToyKind, path: Path) -> tuple[int, ...]:
-    places = [path / name for name in (kind.marker, *kind.watched)]
+def _stamp(path: Path, names: tuple[str, ...]) -> tuple[int, ...]:
+    places = [path / name for name in names]
     return tuple(place.stat().st_mtime_ns if place.exists() else 0 for place in places)
