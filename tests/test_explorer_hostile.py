@@ -24,7 +24,7 @@ from tests.explorer_runs import (  # noqa: F401
 
 RAW_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 TAGS = {
-    "a", "body", "button", "circle", "code", "dd", "details", "dialog", "div", "dl", "dt", "fieldset",
+    "a", "bdi", "q", "body", "button", "circle", "code", "dd", "details", "dialog", "div", "dl", "dt", "fieldset",
     "figcaption", "figure", "footer", "form", "g", "h1", "h2", "h3", "head", "header", "html", "img", "input",
     "label", "legend", "li", "line", "link", "main", "mark", "meta", "nav", "ol", "optgroup", "option", "p",
     "path", "polygon", "pre", "rect", "script", "section", "select", "small", "span", "strong",

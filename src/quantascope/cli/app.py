@@ -29,6 +29,7 @@ from quantascope.cli import (  # noqa: E402
     forecast,
     grade,
     inspect,
+    labels,
     parity,
     planted,
     probe,
@@ -63,6 +64,7 @@ run.register(app)
 fit.register(app)
 allocate.register(app)
 inspect.register(app)
+labels.register(app)
 suite.register(app)
 grade.register(app)
 planted.register(app)

@@ -147,12 +147,13 @@ def show(
     plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print and draw a finished training or sweep again, without its options."""
+    """Print and draw a finished training or sweep again, and write its summary for `explore`."""
     from quantascope.cli.output import check_targets
     from quantascope.pipeline.parity import read_sweep
 
     check_targets(plot=plot)
     tables = read_sweep(folder)
+    _summarise(tables, folder)
     _print(tables, folder, as_json=as_json)
     if plot is not None:
         print(_plot(tables, plot))
@@ -174,18 +175,31 @@ def _run(
     from quantascope.core.progress import track
     from quantascope.pipeline.parity import run_sweep, sweep_work
 
-    check_targets(plot=plot, animate=animate)
     if out.exists() and not out.is_dir():
         raise ValueError(f"OUT: {out} is a file; name a folder, new or old")
+    if any(path is not None and path.parent == out for path in (plot, animate)):
+        out.mkdir(parents=True, exist_ok=True)  # where `explore` finds an animation
+    check_targets(plot=plot, animate=animate)
     wanted = _sweep(settings)
     label = f"training {len(wanted.runs)} network{'s' if len(wanted.runs) > 1 else ''}"
     with track(label, sweep_work(wanted), unit="network-steps") as advance:
         tables = run_sweep(wanted, out, workers=workers, advance=advance)
+    _summarise(tables, out)
     _print(tables, out, as_json=as_json)
     if plot is not None:
         print(_plot(tables, plot))
     if animate is not None:
         print(_animate(tables, animate))
+
+
+def _summarise(tables: "SweepTables", folder: Path) -> None:
+    """Write what the explorer shows of a sweep; a folder that cannot be written is only read."""
+    from contextlib import suppress
+
+    from quantascope.recipes.parity_folder import write_summary
+
+    with suppress(PermissionError):
+        write_summary(tables, folder)
 
 
 def _sweep(settings: dict[str, Any]) -> "ParitySweep":

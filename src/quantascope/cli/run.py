@@ -64,7 +64,7 @@ def register(app: typer.Typer) -> None:
     for kind, text in _STAGES.items():
         if kind == "losses":
             losses.register(app, stage_command(kind), text=text)
-        elif kind != "curves":  # has figures of its own
+        elif kind not in ("curves", "labels"):  # these have options of their own
             app.command(kind, help=text)(stage_command(kind))
 
 

@@ -31,6 +31,7 @@ from quantascope.explorer.pages.runs import list_runs
 from quantascope.explorer.render import STATIC, as_json, render
 from quantascope.explorer.runs import Runs
 from quantascope.explorer.safety import Guard, allowed_hosts
+from quantascope.explorer.toys.listing import list_toys
 
 __all__ = ["make_app"]
 
@@ -137,7 +138,8 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _answer_runs(runs: Runs, request: Request) -> Response:
     found = await run_in_threadpool(list_runs, runs)
+    toys = await run_in_threadpool(list_toys, runs.root)
     if request.url.path.endswith(".json"):
-        return Response(as_json({"runs": found}), media_type="application/json")
-    values = {"title": "Runs", "runs": found, "root": runs.root.name, "run": None}
+        return Response(as_json({"runs": found, "toys": toys}), media_type="application/json")
+    values = {"title": "Runs", "runs": found, "toys": toys, "root": runs.root.name, "run": None}
     return HTMLResponse(render("runs.html", values))

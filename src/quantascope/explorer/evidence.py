@@ -56,6 +56,24 @@ class Evidence:
             for feature, ids, *scores in zip(*columns, strict=True)
         ]  # fmt: skip
 
+    def by_models(self, cluster: str) -> list[dict[str, Any]]:
+        """List the labels that language models gave a cluster, with their areas; the last first."""
+        return self._by_models.get(cluster, [])
+
+    @cached_property
+    def models(self) -> list[str]:
+        """Names of the language models that gave labels, the last first."""
+        return list(dict.fromkeys(self._run.model_labels["model"]))
+
+    @cached_property
+    def _by_models(self) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in self._run.model_labels.to_dict("records"):
+            found.setdefault(str(row.pop("cluster")), []).append(
+                {str(k): v for k, v in row.items()}
+            )
+        return found
+
     def over_sizes(self, preds: NDArray[np.int64]) -> dict[str, Any] | None:
         """Give the losses [nat] of clustered predictions over sizes, averaged over seeds.
 

@@ -16,7 +16,7 @@ from quantascope.plots.families import plot_curve, plot_loss_density, plot_share
 from quantascope.plots.figures import figure, lighten, plot_loss_scaling, plot_rank_frequency
 from quantascope.reader.curves import read_distribution
 
-__all__ = ["figure_file", "figure_table"]
+__all__ = ["draw_file", "figure_file", "figure_table"]
 
 _ONE_AT_A_TIME: Final = Lock()
 """Matplotlib's style is one for the whole process: two threads would mix theirs."""
@@ -52,9 +52,14 @@ def figure_table(view: View, name: str, *, cluster: str = "") -> pd.DataFrame:
 
 
 def _file(view: View, name: str, form: str, dark: bool, cluster: str) -> bytes:  # noqa: FBT001
+    return draw_file(lambda ax: _DRAW[name](view, cluster, ax), form=form, dark=dark)
+
+
+def draw_file(draw: Callable[[Axes], object], *, form: str, dark: bool) -> bytes:
+    """Draw into fresh axes; give the bytes of an "svg" or "png", for a light or a dark ground."""
     buffer = io.BytesIO()
     with _ONE_AT_A_TIME, figure(dark=dark) as (drawn, ax):
-        _DRAW[name](view, cluster, ax)
+        draw(ax)
         if dark:
             lighten(drawn)
         undated = {"Date": None} if form == "svg" else None

@@ -20,6 +20,7 @@ from quantascope.explorer.query import BadQueryError, Query
 from quantascope.explorer.registry import PAGES
 from quantascope.explorer.render import render
 from quantascope.explorer.runs import Runs
+from quantascope.explorer.toys.routes import toy_routes
 
 __all__ = ["run_router", "visit_once"]
 
@@ -36,7 +37,7 @@ _PATIENCE_S: Final = 2.0
 
 def run_router(runs: Runs) -> Router:
     """Route all that is asked of a run, or of two."""
-    routes: list[BaseRoute] = [*extra_routes(runs)]
+    routes: list[BaseRoute] = [*extra_routes(runs), *toy_routes(runs)]
     for page in PAGES:
         path = "/r/{run}" + page.path
         for form in _FORMS:

@@ -9,12 +9,12 @@ from quantascope.core.errors import ArtefactError
 from quantascope.explorer.kept import Kept
 from quantascope.store.folder import RunFolder
 from quantascope.store.manifest import MANIFEST
-from quantascope.store.schema import KINDS
+from quantascope.store.schema import COLLECTIONS, KINDS
 
 if TYPE_CHECKING:  # what reads runs loads slowly, and their list does without it
     from quantascope.explorer.view import View
 
-__all__ = ["Runs"]
+__all__ = ["Runs", "check_links"]
 
 _CONFIG: Final = "run.toml"
 _ANNOTATIONS: Final = "annotations.jsonl"
@@ -45,7 +45,7 @@ class Runs:
             If the folder cannot be read, or a link leads out of it.
         """
         path = self._path(name)
-        self.state(name).get("links", lambda: _check_links(path, within=self.root))
+        self.state(name).get("links", lambda: check_links(path, within=self.root))
         return RunFolder(path)
 
     def state(self, name: str) -> Kept:
@@ -89,7 +89,7 @@ class Runs:
         stamp = _stamp(path)
         known = self._open.get(name)
         if known is None or known[0] != stamp:
-            self.state(name).get("links", lambda: _check_links(path, within=self.root))
+            self.state(name).get("links", lambda: check_links(path, within=self.root))
             same = known is not None and known[0][1:] == stamp[1:]  # but for the annotations
             run, of_run = (known[1].run, known[1].of_run) if known and same else (load(path), None)
             known = stamp, View(run, of_run)
@@ -111,11 +111,12 @@ class Runs:
 def _stamp(path: Path) -> tuple[int, ...]:
     """Tell the state of a run by the times of its manifests."""
     stages = [path / kind / MANIFEST for kind in KINDS]
-    files = [path / _ANNOTATIONS, path / _CONFIG, *stages]
-    return tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
+    items = [path / kind for kind in COLLECTIONS]  # a folder changes when an item comes
+    places = [path / _ANNOTATIONS, path / _CONFIG, *stages, *items]
+    return tuple(place.stat().st_mtime_ns if place.exists() else 0 for place in places)
 
 
-def _check_links(path: Path, *, within: Path) -> None:
+def check_links(path: Path, *, within: Path) -> None:
     """Refuse links that lead out of the folder: a run from elsewhere shows nothing but itself."""
     inside = path.resolve()
     if not inside.is_relative_to(within.resolve()):

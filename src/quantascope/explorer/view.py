@@ -128,6 +128,7 @@ class View:
         table["loss_first"], table["loss_last"] = losses[:, 0], losses[:, -1]
         table = table.reset_index()
         self._add_learned(table)
+        self._add_model_labels(table)
         kept = np.array([not group.hidden for group in groups])
         return table[kept].sort_values("rank", ignore_index=True)
 
@@ -146,6 +147,18 @@ class View:
             values = getattr(when.found, name)[rows]
             table[f"learned_{name}"] = np.where(rows < 0, np.nan, values)
         table["changes"] = when.changed[rows] & (rows >= 0)
+
+    def _add_model_labels(self, table: pd.DataFrame) -> None:
+        """Add what the language model that labelled last says, where one did."""
+        if not self.evidence.models:
+            return
+        model = self.evidence.models[0]
+        found = [
+            next((one for one in self.evidence.by_models(name) if one["model"] == model), {})
+            for name in table["cluster"]
+        ]
+        table["model_label"] = [one.get("label", "") for one in found]
+        table["model_auc"] = [one.get("auc", np.nan) for one in found]
 
     @cached_property
     def rows(self) -> dict[str, dict[str, Any]]:

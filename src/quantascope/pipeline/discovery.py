@@ -28,7 +28,15 @@ from quantascope.store.arrays import open_array
 from quantascope.store.folder import RunFolder
 from quantascope.store.tables import read_table, write_table
 
-__all__ = ["make_clusters", "make_fits", "make_graph", "make_labels", "make_ranks"]
+__all__ = [
+    "labels_of_members",
+    "make_clusters",
+    "make_fits",
+    "make_graph",
+    "make_labels",
+    "make_ranks",
+    "members_of",
+]
 
 _MATCHED_WORLDS: Final = 150
 _LEVEL: Final = 0.9
@@ -169,7 +177,7 @@ def make_labels(context: StageContext) -> dict[str, Any]:
     config = context.config.labels
     corpus = CorpusArrays.of(context.run)
     default = str(context.run.require("clusters").facts["default"])
-    members = _members(context.run, default)
+    members = members_of(context.run, default)
     ids, labels = np.unique(members["cluster"].to_numpy().astype(str), return_inverse=True)
     pred = members["pred"].to_numpy()
     start = corpus.offsets[np.searchsorted(corpus.offsets, pred, side="right") - 1]
@@ -189,14 +197,15 @@ def make_labels(context: StageContext) -> dict[str, Any]:
 
 def labels_of_members(run: RunFolder, clustering: str) -> NDArray[np.int64]:
     """Give each member's cluster of one clustering as a number from 0."""
-    members = _members(run, clustering)
+    members = members_of(run, clustering)
     labels: NDArray[np.int64] = np.unique(
         members["cluster"].to_numpy().astype(str), return_inverse=True
     )[1]
     return labels
 
 
-def _members(run: RunFolder, clustering: str) -> Any:
+def members_of(run: RunFolder, clustering: str) -> Any:
+    """Read the members of one clustering, in the order of the artefact."""
     members = read_table(run.stage("clusters"), "members.parquet").to_pandas()
     return members[members["clustering"] == clustering]
 

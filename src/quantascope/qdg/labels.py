@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from quantascope.core.rng import stream
 
-__all__ = ["FEATURES", "label_clusters"]
+__all__ = ["FEATURES", "has_feature", "held_out", "label_clusters"]
 
 FEATURES: Final = {"next": (0, 1), "last": (1, 1), "last2": (1, 2), "last3": (1, 3)}
 """Feature kinds: distance of their last token before the target's place, and number of tokens."""
@@ -88,9 +88,7 @@ def label_clusters(
     ValueError
         If the share is outside (0, 1).
     """
-    if not 0 < held_out_share < 1:
-        raise ValueError(f"held_out_share: {held_out_share}; allowed are above 0 and below 1")
-    held = stream(seed, "labels", "held out").random(len(labels)) < held_out_share
+    held = held_out(len(labels), share=held_out_share, seed=seed)
     scores = [
         _score(labels, kind, tokens=tokens, pred=pred, pos=pos, held=held) for kind in FEATURES
     ]
@@ -102,6 +100,51 @@ def label_clusters(
     if table.empty:  # no cluster is set apart by any token
         return _SCHEMA.empty_table()
     return pa.Table.from_pandas(table, schema=_SCHEMA, preserve_index=False)
+
+
+def held_out(n: int, *, share: float, seed: int) -> NDArray[np.bool_]:
+    """Say which of n members of a clustering, in their order, labels are tested on.
+
+    Parameters
+    ----------
+    n
+        Members of all clusters together.
+    share
+        Share that is held out, in (0, 1).
+    seed
+        Seed of the split.
+
+    Raises
+    ------
+    ValueError
+        If the share is outside (0, 1).
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"held_out_share: {share}; allowed are above 0 and below 1")
+    return stream(seed, "labels", "held out").random(n) < share
+
+
+def has_feature(
+    kind: str,
+    token_ids: NDArray[np.integer],
+    *,
+    tokens: NDArray[np.integer],
+    pred: NDArray[np.int64],
+    pos: NDArray[np.integer],
+) -> NDArray[np.bool_]:
+    """Say which predictions have a feature.
+
+    Parameters
+    ----------
+    kind, token_ids
+        One of `FEATURES`, and its tokens.
+    tokens, pred, pos
+        As for `label_clusters`.
+    """
+    known, grams = _grams(kind, tokens=tokens, pred=pred, pos=pos)
+    found = np.zeros(len(pred), dtype=bool)
+    found[known] = (grams == np.asarray(token_ids)).all(axis=1)
+    return found
 
 
 def _score(

@@ -17,6 +17,7 @@ from quantascope.core.errors import ArtefactError
 from quantascope.families.curves import LossCurves
 from quantascope.reader.curves import read_curves
 from quantascope.reader.membership import Membership, read_membership
+from quantascope.reader.model_labels import read_model_labels
 from quantascope.reader.notebook import run_html
 from quantascope.reader.objects import Cluster, Fit, Pred
 from quantascope.reader.probes import Probes, read_probes
@@ -185,6 +186,11 @@ class Run:
         if self.folder.manifest("labels") is None:
             return pd.DataFrame(columns=["cluster", "place", "feature", "token_ids", "auc"])
         return self.table("labels", "labels")
+
+    @cached_property
+    def model_labels(self) -> pd.DataFrame:
+        """Labels by language models, a row a model and cluster; see `read_model_labels`."""
+        return read_model_labels(self.folder)
 
     @cached_property
     def fits(self) -> pd.DataFrame:

@@ -30,7 +30,7 @@ _VERSIONS_OF: Final = (
     "zarr",
 )
 _VERSIONS_OF_TORCH: Final = ("torch", "transformers", "tokenizers")
-_TORCH_KINDS: Final = ("corpus", "losses", "sketch", "probes")
+_TORCH_KINDS: Final = ("corpus", "losses", "sketch", "probes", "model_labels")
 
 
 @dataclass(frozen=True)

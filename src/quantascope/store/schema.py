@@ -341,6 +341,22 @@ COLLECTIONS: Final[dict[str, Kind]] = {
             ),
         },
     ),
+    "model_labels": Kind(
+        version="1.0",
+        parents=(),
+        arrays={},
+        tables={
+            "labels.parquet": TableSpec(
+                {"cluster": "", "label": ""}
+                | {
+                    f"{name}auc{end}": "1"
+                    for name in ("", "other_", "rule_")
+                    for end in ("", "_lo", "_hi")
+                }
+                | {"n_shown": "pred", "n_members": "pred", "n_others": "pred"}
+            )
+        },
+    ),
 }
 """Kinds of which a run may hold many, each in a folder of its own below the kind's, never redone;
 the digests of the stages that one was made from stand in its manifest."""

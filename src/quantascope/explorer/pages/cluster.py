@@ -60,6 +60,7 @@ def show(asked: Asked) -> Shown:
         "notes": [{"author": n.author, "time": n.time, "text": n.text} for n in group.notes],
         "next": found["next"], "last": found["last"],
         "features": view.evidence.features(group.id),
+        "model_labels": view.evidence.by_models(group.id),
         "curve": _curve(view, group.id), "members": found["members"],
         "beside_chance": verdict(row), "drop": share_of_drop(view, group.id),
         "forecasts": foretold(view, group.id),
@@ -101,7 +102,7 @@ def _counted(view: View, preds: NDArray[np.int64], row: dict[str, Any]) -> dict[
     members = view.evidence.over_sizes(preds)
     return {
         "next": _tokens(view, preds), "last": _tokens(view, preds - 1), "members": members,
-        "drawn": None if found["members"] is None else draw_members(members, learned=_learned(row)),
+        "drawn": None if members is None else draw_members(members, learned=_learned(row)),
     }  # fmt: skip
 
 

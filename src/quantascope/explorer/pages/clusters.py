@@ -15,7 +15,7 @@ __all__ = ["CLUSTERS", "filtered"]
 
 _SORTS: Final = (
     "rank", "stability", "mean_similarity", "auc", "loss_first", "loss_last", "learned_at",
-    "learned_width", "n_documents", "label",
+    "learned_width", "n_documents", "label", "model_auc",
 )  # fmt: skip
 _PER_PAGE: Final = 50
 
@@ -31,6 +31,8 @@ def filtered(table: pd.DataFrame, query: Query) -> pd.DataFrame:
     kept = table["size"] >= query.integer("min", 1, lo=1, hi=10**9)
     if words := query.text("q", most=100).lower():
         texts = table["label"].str.lower() + "\n" + table["tags"].str.lower()
+        if "model_label" in table:
+            texts += "\n" + table["model_label"].str.lower()
         kept &= texts.str.contains(words, regex=False)
     for name, above in (("from", True), ("to", False)):
         bound = query.number(name)
@@ -63,6 +65,7 @@ def show(asked: Asked) -> Shown:
             "min": query.integer("min", 1, lo=1, hi=10**9),
             "from": query.number("from"),
             "to": query.number("to"),
+            "model": next(iter(view.evidence.models), None),
             "has_learned": "learned_at" in view.clusters,
             "rows": rows,
         },

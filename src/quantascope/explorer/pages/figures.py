@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+import pandas as pd
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,7 +14,7 @@ from quantascope.explorer.query import Query
 from quantascope.explorer.render import as_json
 from quantascope.explorer.view import View
 
-__all__ = ["FIGURES", "FORMS", "answer_figure", "figures_of"]
+__all__ = ["FIGURES", "FORMS", "answer_figure", "figure_response", "figures_of", "table_file"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,18 +83,26 @@ def answer_figure(view: View, request: Request, form: str) -> Response:
     if one.of_cluster and cluster not in view.groups:
         raise KeyError(f"cluster: {cluster[:40]!r} found; there is no such cluster")
     dark = query.one_of("theme", ("light", "dark")) == "dark"
-    file = "-".join(part for part in (name, cluster) if part) + f".{form}"
-    headers = {"cache-control": "no-cache"}
+    file = "-".join(part for part in (name, cluster) if part)
     if form in ("svg", "png"):
         content: bytes | str = figure_file(view, name, form=form, dark=dark, cluster=cluster)
-        headers["content-disposition"] = f'inline; filename="{file}"'
     else:
-        table = figure_table(view, name, cluster=cluster)
-        headers["content-disposition"] = f'attachment; filename="{file}"'
-        if form == "json":
-            content = as_json({"title": one.title, "rows": table.to_dict("records")})
-        else:
-            content = as_csv(table) if form == "csv" else as_parquet(table)
+        content = table_file(figure_table(view, name, cluster=cluster), form, title=one.title)
+    return figure_response(request, file, form, content)
+
+
+def table_file(table: pd.DataFrame, form: str, *, title: str) -> bytes | str:
+    """Write a figure's table as "json", "csv" or "parquet"."""
+    if form == "json":
+        return as_json({"title": title, "rows": table.to_dict("records")})
+    return as_csv(table) if form == "csv" else as_parquet(table)
+
+
+def figure_response(request: Request, file: str, form: str, content: bytes | str) -> Response:
+    """Hand out a figure's file, named without its end; nothing where the browser has it."""
+    headers = {"cache-control": "no-cache"}
+    how = "inline" if form in ("svg", "png") else "attachment"
+    headers["content-disposition"] = f'{how}; filename="{file}.{form}"'
     plain = content if isinstance(content, bytes) else content.encode()
     headers["etag"] = f'"{hashlib.sha256(plain).hexdigest()[:16]}"'
     if request.headers.get("if-none-match") == headers["etag"]:

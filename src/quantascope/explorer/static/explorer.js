@@ -26,7 +26,7 @@
   };
 
   const setForms = () => {
-    const first = /^\/r\/[^/]+$/.test(location.pathname) ? "/overview" : "";
+    const first = /^\/[rt]\/[^/]+$/.test(location.pathname) ? "/overview" : "";
     for (const link of document.querySelectorAll("a[data-form]")) {
       const path = location.pathname + first;
       link.href = `${path}.${link.dataset.form}${location.search}`;

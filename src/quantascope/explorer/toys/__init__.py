@@ -1,0 +1,1 @@
+"""Pages for toys: folders of a world whose quanta are known, a kind each."""
