@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 from scripts.explorer_run import World, make_run, plain_words
 
+from quantascope.explorer import routes
 from quantascope.explorer.app import make_app
 from tests.explorer_runs import WORDS
 
@@ -31,7 +32,12 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """Serve a run whose words are half plain, half hostile, on a free port."""
+    """Serve a run whose words are half plain, half hostile, on a free port.
+
+    `routes`, which the server imports behind the scenes, is imported before it: pytest's hook reads
+    sources in Python 3.11 through a counter that threads share.
+    """
+    assert routes
     root = tmp_path_factory.mktemp("browser")
     words = (*plain_words(120), *(word.encode() for word in WORDS))
     make_run(root / "made", World(3_000, 60, words))
@@ -319,6 +325,7 @@ def test_help_lists_every_page_with_its_key_and_the_key_leads_there(page):
         "links => links.map(a => [a.dataset.key, a.textContent, a.pathname])"
     )
     page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="hidden")
     assert len({key for key, _, _ in menu}) == len(menu) > 8
     for key, name, _ in menu:
         assert f"g {key}\n{name}" in said

@@ -21,7 +21,9 @@ from starlette.testclient import TestClient
 from quantascope.explorer.annotate import append
 from quantascope.explorer.app import make_app
 from quantascope.explorer.demo import demo_copy
+from quantascope.explorer.export.plan import make_plan
 from quantascope.explorer.export.run import export_run
+from quantascope.explorer.export.site import Site
 from quantascope.explorer.export.still import make_still
 from quantascope.reader.annotations import Annotation
 from quantascope.reader.decompose import run_decomposition
@@ -118,6 +120,21 @@ def test_pages_say_what_live_pages_say(out, live):
         key = f"q={name[7:]}" if name.startswith("quanta/") else f"p={name}"
         assert said(single[key]) == wanted
     assert len(single) == len(found)
+
+
+def test_the_list_goes_out_as_far_as_its_clusters_do(out, live, run):
+    listed = live("/quanta.json").json()
+    a_page = len(listed["rows"])
+    assert a_page < listed["n_clusters"]
+    assert "quanta-2" not in pages(out)
+    with Site(run) as site:
+        one_more = make_plan(site, n_clusters=a_page + 1, n_contexts=1)
+        whole = make_plan(site, n_clusters=0, n_contexts=1)
+    names = [name for _, name in one_more.pages.values()]
+    assert len(one_more.clusters) == a_page + 1
+    assert "quanta-2" in names
+    assert "quanta-3" not in names
+    assert len(whole.clusters) == whole.n_all == one_more.n_all == listed["n_clusters"]
 
 
 def test_twins_hold_the_numbers_of_the_live_twins(out, live):

@@ -58,6 +58,17 @@ def test_what_starts_loads_no_library_for_tables_arrays_or_statistics(module):
     assert loaded(module) == set()
 
 
+def test_the_list_of_runs_is_shown_without_them(root):
+    asked = (
+        "import sys; from pathlib import Path; from starlette.testclient import TestClient; "
+        "from quantascope.explorer.app import make_app; "
+        f"client = TestClient(make_app(Path({str(root)!r})), base_url='http://127.0.0.1:8765'); "
+        "assert client.get('/').status_code == 200; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) & set(HEAVY) == set()
+
+
 def test_pages_do_load_them():
     """The twin: the check above can fail."""
     assert {"pandas", "pyarrow", "scipy"} <= loaded("quantascope.explorer.routes")

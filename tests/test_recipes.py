@@ -19,8 +19,14 @@ from quantascope.recipes.output import RESULT, write_result
 from quantascope.recipes.registry import RECIPES, run_recipe
 from quantascope.recipes.result import Check, RecipeResult
 
-TRAINED = ("parity-scaling", "parity-exponents", "parity-discovery")
-"""Their quick form trains for half a minute; `parity-convergence` stands for them by default."""
+TRAINED = (
+    "compositional-parity",
+    "parity-discovery",
+    "parity-exponents",
+    "parity-scaling",
+    "slope-table",
+)
+"""Their quick form takes half a minute; `parity-convergence` stands for those that train."""
 QUICK = [
     pytest.param(name, marks=pytest.mark.slow) if name in TRAINED else name for name in RECIPES
 ]

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from quantascope import __version__
 from quantascope.core.numbers import plain
 from quantascope.explorer.marks import glyph, short_number
+from quantascope.explorer.menu import MENU
 from quantascope.explorer.spark import bar
 from quantascope.explorer.words import SHADE_LEVELS, plain_label
 from quantascope.reader.tokens import name_controls, render_text, render_words
@@ -47,16 +48,9 @@ def _environment() -> jinja2.Environment:
     environment.filters["fix"] = _fixed
     environment.globals |= {
         "version": __version__, "asset": _asset, "bar": _bar, "swatch": _swatch, "inf": math.inf,
-        "shade_levels": SHADE_LEVELS, "key_pages": _key_pages(),
+        "shade_levels": SHADE_LEVELS, "key_pages": [(key, word) for word, key in MENU.values()],
     }  # fmt: skip
     return environment
-
-
-def _key_pages() -> list[tuple[str, str]]:
-    """List the keys behind ``g``, each with the page that it leads to."""
-    from quantascope.explorer.registry import PAGES  # noqa: PLC0415 -- pages need this module
-
-    return [(page.key, page.menu) for page in PAGES if page.key]
 
 
 def _shown(value: Any) -> Any:

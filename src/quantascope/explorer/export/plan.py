@@ -79,7 +79,7 @@ def is_cluster(name: str) -> bool:
 
 
 def make_plan(site: Site, *, n_clusters: int, n_contexts: int) -> Plan:
-    """Plan the pages: those of the menu, the list of clusters page by page, the clusters.
+    """Plan the pages: those of the menu, the list of clusters as far as they go out, the clusters.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def make_plan(site: Site, *, n_clusters: int, n_contexts: int) -> Plan:
         Contexts shown of each.
     """
     home = f"/r/{quote(site.run)}"
-    ids, n_lists = _cluster_ids(site, home)
+    ids, n_lists, n_all = _cluster_ids(site, home, n_clusters)
     pages = {
         f"{home}{page.path}": (f"{home}{page.path}", page.path.strip("/") or "index")
         for page in menu_pages()
@@ -99,11 +99,10 @@ def make_plan(site: Site, *, n_clusters: int, n_contexts: int) -> Plan:
     for number in range(2, n_lists + 1):
         address = f"{home}/quanta?page={number}"
         pages[address] = (address, f"{_LIST}{number}")
-    chosen = ids[: n_clusters or None]
-    for name in chosen:
+    for name in ids:
         address = f"{home}/{_CLUSTERS}{name}"
         pages[address] = (f"{address}?n={n_contexts}", f"{_CLUSTERS}{name}")
-    return Plan(run=site.run, pages=pages, clusters=tuple(chosen), n_all=len(ids))
+    return Plan(run=site.run, pages=pages, clusters=tuple(ids), n_all=n_all)
 
 
 def menu_pages() -> list[Page]:
@@ -120,19 +119,22 @@ def answers(site: Site, plan: Plan, advance: Advance) -> Iterator[tuple[str, str
         advance(1)
 
 
-def _cluster_ids(site: Site, home: str) -> tuple[list[str], int]:
-    """Give the ids of clusters by rank, and how many pages list them."""
+def _cluster_ids(site: Site, home: str, most: int) -> tuple[list[str], int, int]:
+    """Give the ids of clusters by rank, how many pages list these, and how many there are in all.
+
+    At most so many, 0 for all: pages that list none of them do not go out.
+    """
     ids: list[str] = []
-    number, n_pages = 0, 1
-    while number < n_pages:
+    number, n_all = 0, 1
+    while len(ids) < min(most or n_all, n_all):
         number += 1
         answer = site.find(f"{home}/quanta.json?page={number}")
         if answer is None:
-            return [], 0
+            return [], 0, 0
         listed = json.loads(answer.text)
         ids += [row["cluster"] for row in listed["rows"]]
-        n_pages = listed["n_pages"]
-    return ids, n_pages
+        n_all = listed["n_clusters"]
+    return ids[: most or None], number, n_all
 
 
 def _twin_name(name: str, *, whole: bool) -> str:

@@ -33,4 +33,4 @@ def show(asked: Asked) -> Shown:
     )
 
 
-ABOUT = Page(name="about", path="/about", show=show, menu="About", key="a")
+ABOUT = Page(name="about", path="/about", show=show)

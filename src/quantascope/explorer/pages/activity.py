@@ -27,7 +27,4 @@ def show(asked: Asked) -> Shown:
     return Shown(title="Annotations", data={"rows": rows, "n_unreadable_lines": n_bad}, table=table)
 
 
-ACTIVITY = Page(
-    name="activity", path="/annotations", show=show, needs=("clusters",), menu="Annotations",
-    key="n",
-)  # fmt: skip
+ACTIVITY = Page(name="activity", path="/annotations", show=show, needs=("clusters",))

@@ -83,7 +83,4 @@ def _spark(view: View, row: dict[str, Any]) -> Markup:
     return sparkline(np.asarray(curve), title=words)
 
 
-CLUSTERS = Page(
-    name="clusters", path="/quanta", show=show, needs=("losses", "clusters"), menu="Clusters",
-    key="q",
-)  # fmt: skip
+CLUSTERS = Page(name="clusters", path="/quanta", show=show, needs=("losses", "clusters"))

@@ -163,7 +163,4 @@ def _chart(view: View, found: GenicityReport, table: pd.DataFrame) -> Markup | N
     return chart.svg()
 
 
-GENICITY = Page(
-    name="genicity", path="/genicity", show=show, needs=("losses", "curves"), menu="Single tokens",
-    key="y",
-)  # fmt: skip
+GENICITY = Page(name="genicity", path="/genicity", show=show, needs=("losses", "curves"))

@@ -196,4 +196,4 @@ def _scale(lo: float, hi: float) -> Markup:
     ).format(short_number(lo), boxes, short_number(hi))
 
 
-MAP = Page(name="map", path="/map", show=show, needs=("losses", "clusters"), menu="Map", key="m")
+MAP = Page(name="map", path="/map", show=show, needs=("losses", "clusters"))

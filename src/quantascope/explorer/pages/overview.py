@@ -111,4 +111,4 @@ def _label(view: View, cluster: str) -> Any:
     return chips(view.run.label_parts(cluster))
 
 
-OVERVIEW = Page(name="overview", path="", show=show, needs=("corpus",), menu="Overview", key="o")
+OVERVIEW = Page(name="overview", path="", show=show, needs=("corpus",))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from quantascope.explorer.menu import MENU
 from quantascope.explorer.query import Query
 from quantascope.explorer.view import View
 
@@ -46,7 +47,13 @@ class Page:
     show: Callable[[Asked], Shown]
     needs: tuple[str, ...] = ()
     """Artefacts without which there is no such page."""
-    menu: str = ""
-    """Word in the menu; empty leaves it out."""
-    key: str = ""
-    """Second key of the shortcut ``g`` and this."""
+
+    @property
+    def menu(self) -> str:
+        """Word in the menu; empty where the page is not in it."""
+        return MENU.get(self.name, ("", ""))[0]
+
+    @property
+    def key(self) -> str:
+        """Second key of the shortcut ``g`` and this; empty where there is none."""
+        return MENU.get(self.name, ("", ""))[1]

@@ -183,6 +183,4 @@ def _residuals(series: Series, line: Line) -> Markup | None:
     return chart.svg()
 
 
-SCALING = Page(
-    name="scaling", path="/scaling", show=show, needs=("losses",), menu="Scaling", key="l"
-)
+SCALING = Page(name="scaling", path="/scaling", show=show, needs=("losses",))

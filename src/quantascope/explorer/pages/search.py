@@ -67,4 +67,4 @@ def _clusters(view: View, hits: Hits) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-SEARCH = Page(name="search", path="/search", show=show, needs=("losses",), menu="Search", key="s")
+SEARCH = Page(name="search", path="/search", show=show, needs=("losses",))

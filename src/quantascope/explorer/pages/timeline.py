@@ -190,6 +190,5 @@ def _with_choice(
 
 
 TIMELINE = Page(
-    name="timeline", path="/timeline", show=show, needs=("losses", "clusters", "curves"),
-    menu="Timeline", key="t",
-)  # fmt: skip
+    name="timeline", path="/timeline", show=show, needs=("losses", "clusters", "curves")
+)
