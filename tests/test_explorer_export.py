@@ -104,7 +104,10 @@ def pages(out: Path) -> dict[str, str]:
 def fragments(single: str) -> dict[str, str]:
     """Unpack the pages of a single file."""
     found = re.findall(r'<script type="text/plain" id="block-(\d+)">([^<]*)</script>', single)
-    blocks = {int(i): json.loads(zlib.decompress(base64.b64decode(text))) for i, text in found}
+    plain = {
+        int(i): base64.b85decode(text.translate(str.maketrans(",.:", "<>&"))) for i, text in found
+    }
+    blocks = {i: json.loads(zlib.decompress(block)) for i, block in plain.items()}
     index = json.loads(re.search(r'id="index">([^<]*)</script>', single).group(1))
     return {key: blocks[block][place] for key, (block, place, _) in index.items()}
 

@@ -29,6 +29,8 @@ _BLOCK_CHARS: Final = 400_000
 """Of HTML before it is compressed: some 30 ms to open."""
 _PLAIN: Final = " /:;=,.()-_~!*'"
 """Characters that stand for themselves in the address of a drawing."""
+_DIGITS: Final = bytes.maketrans(b"<>&", b",.:")
+"""What base 85 must not hold within a script's element; `single.js` knows it."""
 _SCRIPT: Final = "single.js"
 _STYLE: Final = "explorer.css"
 
@@ -124,7 +126,7 @@ def _packed(fragments: list[_Fragment]) -> tuple[str, list[str]]:
     for number, block in enumerate(_blocks(fragments)):
         places |= {each.key: (number, i, each.title) for i, each in enumerate(block)}
         raw = json.dumps([each.html for each in block], ensure_ascii=False).encode()
-        text = base64.b64encode(zlib.compress(raw, 9)).decode()
+        text = base64.b85encode(zlib.compress(raw, 9)).translate(_DIGITS).decode()
         blocks.append(f'<script type="text/plain" id="block-{number}">{text}</script>')
     index = json.dumps(places, ensure_ascii=False).replace("<", "\\u003c")
     return f'<script type="application/json" id="index">{index}</script>', blocks

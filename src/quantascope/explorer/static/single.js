@@ -5,9 +5,21 @@
   const index = JSON.parse(document.getElementById("index").textContent);
   const opened = new Map();
 
+  // five characters for four bytes: base 85 with , . : in the place of < > &
+  const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%:()*+-;,=.?@^_`{|}~";
+  const decoded = (text) => {
+    const value = new Uint8Array(128);
+    for (let i = 0; i < 85; i++) value[DIGITS.charCodeAt(i)] = i;
+    const bytes = new DataView(new ArrayBuffer(Math.ceil(text.length / 5) * 4));
+    for (let i = 0, at = 0; i < text.length; i += 5, at += 4) {
+      let four = 0;
+      for (let k = i; k < i + 5; k++) four = four * 85 + (k < text.length ? value[text.charCodeAt(k)] : 84); // none: the last digit
+      bytes.setUint32(at, four);
+    }
+    return new Uint8Array(bytes.buffer, 0, Math.floor(text.length * 0.8));
+  };
   const unpack = async (number) => {
-    const text = document.getElementById(`block-${number}`).textContent;
-    const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+    const bytes = decoded(document.getElementById(`block-${number}`).textContent);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     return JSON.parse(await new Response(stream).text());
   };
