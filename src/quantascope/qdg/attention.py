@@ -16,6 +16,7 @@ from quantascope.qdg.taps import single_rows
 __all__ = [
     "ATTENTION",
     "ATTENTION_ROWS",
+    "attend",
     "check_options",
     "register_attention",
     "repeat_heads",
@@ -93,6 +94,17 @@ def repeat_heads(heads: torch.Tensor, groups: int) -> torch.Tensor:
     return heads[:, :, None].expand(-1, -1, groups, -1, -1).flatten(1, 2)
 
 
+def attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Give the scaled query back, with the weights of all positions and what the heads give."""
+    scores = query @ key.transpose(2, 3)
+    if mask is not None:
+        scores += mask
+    weights = scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)
+    return query, weights, weights @ value
+
+
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd passes arguments by position
@@ -103,12 +115,7 @@ class _Attention(torch.autograd.Function):
         mask: torch.Tensor | None,
         scale: float,
     ) -> torch.Tensor:
-        query = query * scale
-        scores = query @ key.transpose(2, 3)
-        if mask is not None:
-            scores += mask
-        weights = scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)
-        output = weights @ value
+        query, weights, output = attend(query * scale, key, value, mask)
         ctx.save_for_backward(query, key, value, weights, output)
         ctx.scale = scale
         return output.transpose(1, 2).contiguous()

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
-from quantascope.qdg.attention import check_options, repeat_heads
+from quantascope.qdg.attention import attend, check_options, repeat_heads
 
 __all__ = ["OWN", "Kept", "register_own_attention", "watched"]
 
@@ -90,12 +90,7 @@ class _OwnAttention(torch.autograd.Function):
         scale: float,
         kept: Kept,
     ) -> torch.Tensor:
-        query = query * scale
-        scores = query @ key.transpose(2, 3)
-        if mask is not None:
-            scores += mask
-        weights = scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)
-        output = weights @ value
+        query, weights, output = attend(query * scale, key, value, mask)
         rows = kept.rows
         ctx.save_for_backward(key, value, output[:, :, rows])
         ctx.kept, ctx.scale = kept, scale
