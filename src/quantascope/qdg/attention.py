@@ -96,13 +96,13 @@ def repeat_heads(heads: torch.Tensor, groups: int) -> torch.Tensor:
 
 def attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Give the scaled query back, with the weights of all positions and what the heads give."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give the weights of all positions and what the heads give, for scaled queries."""
     scores = query @ key.transpose(2, 3)
     if mask is not None:
         scores += mask
     weights = scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)
-    return query, weights, weights @ value
+    return weights, weights @ value
 
 
 class _Attention(torch.autograd.Function):
@@ -115,7 +115,8 @@ class _Attention(torch.autograd.Function):
         mask: torch.Tensor | None,
         scale: float,
     ) -> torch.Tensor:
-        query, weights, output = attend(query * scale, key, value, mask)
+        query = query * scale
+        weights, output = attend(query, key, value, mask)
         ctx.save_for_backward(query, key, value, weights, output)
         ctx.scale = scale
         return output.transpose(1, 2).contiguous()

@@ -90,7 +90,8 @@ class _OwnAttention(torch.autograd.Function):
         scale: float,
         kept: Kept,
     ) -> torch.Tensor:
-        query, weights, output = attend(query * scale, key, value, mask)
+        query = query * scale
+        weights, output = attend(query, key, value, mask)
         rows = kept.rows
         ctx.save_for_backward(key, value, output[:, :, rows])
         ctx.kept, ctx.scale = kept, scale
