@@ -335,3 +335,28 @@ def test_asked_to_overwrite_nothing_is_taken_over(folders, text_file, tmp_path, 
 
 def test_a_suite_is_a_family_too():
     assert check_family(ModelsConfig()) == 5
+
+
+def test_shards_of_another_model_are_not_taken_for_those_of_this_one(
+    folders, text_file, tmp_path, monkeypatch
+):
+    """A suite may grow while its losses are computed: columns move, files do not go with them."""
+    run, plain = RunFolder(tmp_path / "run"), stage._losses
+    both = set_values(config(folders[:2], text_file), ["models.revisions=step1"])
+    first = resolve_models(both.models)
+
+    def killed(_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("quantascope.lm.models.resolve_models", lambda _: first[1:])
+        done = []
+        patch.setattr(stage, "_losses", lambda s: killed(s) if done else done.append(s) or plain(s))
+        with pytest.raises(Killed):
+            run_stages(run, both, kinds=["corpus", "losses"])
+    run_stages(run, both, kinds=["corpus", "losses"])
+    found = open_array(run.stage("losses"), "losses", name="losses.zarr")[:]
+    other = RunFolder(tmp_path / "other")
+    run_stages(other, both, kinds=["corpus", "losses"])
+    wanted = open_array(other.stage("losses"), "losses", name="losses.zarr")[:]
+    assert np.array_equal(found, wanted, equal_nan=True)

@@ -20,6 +20,7 @@ from quantascope.pipeline.context import CorpusArrays, StageContext
 from quantascope.pipeline.imported import import_losses
 from quantascope.pipeline.loss_columns import TRACKER, check_cards, write_losses
 from quantascope.pipeline.standing import TEXT_FACT, StandingLosses, find_standing, text_digest
+from quantascope.store.digest import digest_json
 from quantascope.store.folder import Shards
 
 __all__ = ["load_cached", "make_losses"]
@@ -88,7 +89,12 @@ class LossShard:
     @property
     def name(self) -> str:
         """Name of the shard's file."""
-        return f"losses-{self.column:03d}-{self.place:05d}"
+        return f"losses-{self.model}-{self.place:05d}"
+
+    @property
+    def model(self) -> str:
+        """Name of the model's own files: another model in its column does not find them."""
+        return f"{self.column:03d}-{digest_json(asdict(self.source))[:12]}"
 
     def compute(self, module: Any, *, name: str) -> NDArray[np.float32]:
         """Compute the loss [nat] of each token, NaN where there is no prediction."""
@@ -112,7 +118,7 @@ class LossShard:
 def _compute_shards(context: StageContext, work: list[LossShard]) -> list[dict[str, Any]]:
     """Compute what is not there yet; give the card of each model."""
     shards = context.workspace.shards
-    cards = _Cards(shards, n_models=1 + max(shard.column for shard in work))
+    cards = _Cards(shards, {shard.column: shard.model for shard in work})
     downloads = _Downloads(shards, work, keep=context.config.losses.keep_downloads)
     todo = [shard for shard in work if not shards.has(shard.name)]
     total = sum(len(shard.tokens) for shard in work)
@@ -133,10 +139,10 @@ def _compute_shards(context: StageContext, work: list[LossShard]) -> list[dict[s
 class _Cards:
     """Cards of models as they come: equal weights stop the stage at once."""
 
-    def __init__(self, shards: Shards, *, n_models: int) -> None:
-        self._shards = shards
+    def __init__(self, shards: Shards, models: dict[int, str]) -> None:
+        self._shards, self._models = shards, models
         self._found: dict[int, dict[str, Any]] = {}
-        for column in range(n_models):
+        for column in sorted(models):
             if shards.has(self._name(column)):
                 self._found[column] = json.loads(shards.load(self._name(column)).tobytes())
 
@@ -153,9 +159,8 @@ class _Cards:
         """Give the cards in the order of the columns."""
         return [self._found[column] for column in sorted(self._found)]
 
-    @staticmethod
-    def _name(column: int) -> str:
-        return f"card-{column:03d}"
+    def _name(self, column: int) -> str:
+        return f"card-{self._models[column]}"
 
 
 class _Downloads:
