@@ -130,13 +130,7 @@ def over_sizes(curves: LossCurves, *, step: float | None = None, complete: bool 
         raise DataError(f"curves over size: {len(x)} size(s){where}; two or more are needed")
     if complete:
         _check_seeds(list(chosen), "size")
-    return Series(
-        scale="n_params",
-        x=x,
-        losses=curves.losses[:, columns],
-        level=level.astype(np.int64),
-        run=np.arange(len(columns)),
-    )
+    return _apart(curves, columns, x=x, level=level, scale="n_params")
 
 
 def over_steps(curves: LossCurves, *, n_params: float | None = None) -> Series:
@@ -209,8 +203,20 @@ def over_data(curves: LossCurves, *, n_params: float | None = None) -> Series:
             "by n_unique, the distinct training tokens of each checkpoint"
         )
     _check_seeds(list(last), "data")
+    return _apart(curves, columns, x=x, level=level, scale="n_unique")
+
+
+def _apart(
+    curves: LossCurves,
+    columns: list[int],
+    *,
+    x: Floats,
+    level: NDArray[np.integer],
+    scale: Scale,
+) -> Series:
+    """Cut out checkpoints that are training runs of their own."""
     return Series(
-        scale="n_unique",
+        scale=scale,
         x=x,
         losses=curves.losses[:, columns],
         level=level.astype(np.int64),
